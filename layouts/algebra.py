@@ -1,0 +1,330 @@
+"""Pure functions on sums of terms: compose, add, transpose, and write out densely.
+
+They work on labels and symbolic arrays alone (see `layouts.program`): no numbers, no JAX.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from math import prod
+
+import opt_einsum
+
+from layouts.axes import Axes, Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
+from layouts.program import Add, Contract, Identity, Node, Pattern, Reshape, Write
+from layouts.terms import (
+    Factor,
+    Term,
+    Terms,
+    afresh,
+    matching,
+    relabel,
+    resolve,
+    resolve_factor,
+    stored_size,
+)
+
+# Like terms whose sum would store more than they do apart stay apart, but no more than this many,
+# so that the number of terms stays bounded however deep the function is.
+MOST_LIKE_TERMS = 4
+
+
+def identity(shape: Sequence[int]) -> Terms:
+    """The Jacobian of the identity: a delta for every axis."""
+    axes = fresh_axes(shape)
+    return (Term(axes, axes),)
+
+
+def transpose(terms: Terms) -> Terms:
+    """Swap output and input: the same entries, read from the other side."""
+    return tuple(Term(t.into, t.out, t.factors, t.coefficient) for t in terms)
+
+
+def scale(terms: Terms, number: complex) -> Terms:
+    """Multiply by a number known while planning."""
+    return tuple(Term(t.out, t.into, t.factors, t.coefficient * number) for t in terms)
+
+
+def compose(left: Terms, right: Terms) -> Terms:
+    """The chain rule: `left` after `right`, the sum over the axes where they meet.
+
+    Two deltas give a delta, a delta and a factor a relabelled factor, two factors a contraction.
+    The product is distributed over the terms, and like terms are combined.
+    """
+    return combine([compose_terms(a, b) for a in left for b in right])
+
+
+def compose_terms(left: Term, right: Term) -> Term:
+    """Compose two terms: unite the labels of the axes between them, sum those left over."""
+    right = afresh(right)
+    meet = Unifier()
+    bridges = [
+        _bridge(a, b)
+        for a, b in zip(left.into, right.out, strict=True)
+        if not _meets(meet, a, b)
+    ]
+    left, right = resolve(left, meet), resolve(right, meet)
+    factors = [*left.factors, *right.factors, *(resolve_factor(b, meet) for b in bridges)]
+    kept = {*labels_of(left.out), *labels_of(right.into)}
+    middle = {*labels_of(left.into), *labels_of(right.out)} - kept
+    carried = {label for factor in factors for label in factor.labels}
+    coefficient = left.coefficient * right.coefficient * size(middle - carried)
+    return Term(left.out, right.into, contract(factors, kept), coefficient)
+
+
+def _meets(meet: Unifier, left: Axis, right: Axis) -> bool:
+    """Unify two axes, leaving the unifier as it was where they have no common digits."""
+    before = dict(meet.bound)
+    if meet.unify(left, right):
+        return True
+    meet.bound = before
+    return False
+
+
+def _bridge(left: Axis, right: Axis) -> Factor:
+    """The identity matrix between two ways of numbering one axis that share no digits."""
+    labels = left + right
+    return Factor(Identity(sizes(labels), 4), labels)
+
+
+def contract(factors: Iterable[Factor], kept: set[Label]) -> tuple[Factor, ...]:
+    """Sum every label that is not kept; multiply factors of equal labels; leave the rest apart."""
+    groups: list[tuple[set[Label], list[Factor]]] = []
+    for factor in factors:
+        summed, members = set(factor.labels) - kept, [factor]
+        apart = []
+        for group in groups:
+            if summed.isdisjoint(group[0]):
+                apart.append(group)
+            else:
+                summed, members = summed | group[0], group[1] + members
+        groups = [*apart, (summed, members)]
+    results = [
+        _contract_group(members, kept) if summed else members[0] for summed, members in groups
+    ]
+    return merge(results)
+
+
+def merge(factors: Iterable[Factor]) -> tuple[Factor, ...]:
+    """Multiply factors that carry the same labels into one: nothing grows."""
+    merged: dict[frozenset[Label], Factor] = {}
+    for factor in factors:
+        key = frozenset(factor.labels)
+        other = merged.get(key)
+        merged[key] = factor if other is None else multiply(other, factor, set(key))
+    return tuple(merged.values())
+
+
+def _contract_group(factors: Sequence[Factor], kept: set[Label]) -> Factor:
+    """Contract factors that summed labels tie together, two at a time, in the cheapest order."""
+    remaining = list(_sum_alone(factors, kept))
+    for pair in _path(remaining, kept):
+        picked = [remaining[n] for n in pair]
+        remaining = [f for n, f in enumerate(remaining) if n not in pair]
+        needed = kept.union(*(f.labels for f in remaining))
+        remaining.append(multiply(picked[0], picked[1], needed))
+    (result,) = remaining
+    return result
+
+
+def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
+    """Sum labels that one factor alone carries, before anything is multiplied."""
+    for factor in factors:
+        others = kept.union(*(f.labels for f in factors if f is not factor))
+        inside = tuple(label for label in factor.labels if label in others)
+        if len(inside) == len(factor.labels):
+            yield factor
+        else:
+            yield Factor(_contract_node((factor,), inside), inside)
+
+
+def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ...]]:
+    """The order of pairwise products: exact for few factors, by opt_einsum."""
+    if len(factors) < 2:
+        return ()
+    if len(factors) == 2:
+        return ((0, 1),)
+    inputs = [frozenset(factor.labels) for factor in factors]
+    everything = frozenset().union(*inputs)
+    extents = {label: label.size for label in everything}
+    search = opt_einsum.paths.optimal if len(factors) <= 5 else opt_einsum.paths.greedy
+    return search(inputs, everything & frozenset(kept), extents)
+
+
+def multiply(left: Factor, right: Factor, needed: set[Label]) -> Factor:
+    """Multiply two factors and sum the labels that nothing else needs."""
+    labels = tuple(label for label in dict.fromkeys(left.labels + right.labels) if label in needed)
+    return Factor(_contract_node((left, right), labels), labels)
+
+
+def _contract_node(factors: Sequence[Factor], output: tuple[Label, ...]) -> Contract:
+    """Write a contraction with numbers for labels."""
+    number: dict[Label, int] = {}
+    indices = tuple(
+        tuple(number.setdefault(label, len(number)) for label in factor.labels)
+        for factor in factors
+    )
+    return Contract(
+        sizes(output),
+        max(factor.node.itemsize for factor in factors),
+        tuple(factor.node for factor in factors),
+        indices,
+        tuple(number[label] for label in output),
+        sizes(number),
+    )
+
+
+def product(factors: Sequence[Factor]) -> Factor | None:
+    """Multiply all factors into one, small ones first; None where there are none."""
+    remaining = sorted(factors, key=lambda factor: size(factor.labels))
+    while len(remaining) > 1:
+        a, b = min(
+            combinations(remaining, 2), key=lambda pair: size({*pair[0].labels, *pair[1].labels})
+        )
+        remaining = [f for f in remaining if f is not a and f is not b]
+        remaining.append(multiply(a, b, {*a.labels, *b.labels}))
+    return remaining[0] if remaining else None
+
+
+def settle(term: Term) -> Term:
+    """Multiply each factor into another that carries its labels too, so that less is stored."""
+    factors = sorted(term.factors, key=lambda factor: size(factor.labels), reverse=True)
+    kept: list[Factor] = []
+    while factors:
+        factor = factors.pop()
+        hosts = [n for n, host in enumerate(factors) if {*factor.labels} <= {*host.labels}]
+        if hosts:
+            host = factors[hosts[-1]]
+            factors[hosts[-1]] = multiply(factor, host, {*host.labels})
+        else:
+            kept.append(factor)
+    return Term(term.out, term.into, tuple(kept), term.coefficient)
+
+
+def combine(terms: Iterable[Term]) -> Terms:
+    """Add like terms: those of one matching become one, unless their sum would store more."""
+    distinct: list[tuple[tuple, Term]] = []
+    for term in terms:
+        if term.coefficient == 0:
+            continue
+        pattern, like = matching(term), 0
+        for place, (other_pattern, other) in enumerate(distinct):
+            both = _alike(other, other_pattern, term, pattern)
+            if both is None:
+                continue
+            like += 1
+            if not _grows(*both) or like == MOST_LIKE_TERMS:
+                total = add_like(*both)
+                distinct[place] = (matching(total), total)
+                break
+        else:
+            distinct.append((pattern, term))
+    return tuple(term for _, term in distinct)
+
+
+def _alike(one: Term, pattern: tuple, other: Term, other_pattern: tuple) -> tuple[Term, Term] | None:
+    """Both terms in the same labels if they have the same matching, else None."""
+    if pattern != other_pattern:
+        refined = _refine(one, other)
+        if refined is None:
+            return None
+        one, other = refined
+        if matching(one) != matching(other):
+            return None
+    return one, relabel(other, dict(zip(other.labels, one.labels, strict=True)))
+
+
+def _refine(one: Term, other: Term) -> tuple[Term, Term] | None:
+    """Split both terms' labels until their axes have the same digits; None if they have none.
+
+    Splitting a delta's label splits it on both sides, which may ask for another round.
+    """
+    if _digits(one) == _digits(other):
+        return None
+    while _digits(one) != _digits(other):
+        target: list[Axis] = []
+        for a, b in zip(one.out + one.into, other.out + other.into, strict=True):
+            common = Unifier()
+            left, right = fresh_axes(sizes(a)), fresh_axes(sizes(b))
+            if not common.unify(labels_of(left), labels_of(right)):
+                return None
+            target.append(common.resolve(labels_of(left)))
+        one, other = _split(one, target), _split(other, target)
+    return one, other
+
+
+def _digits(term: Term) -> tuple:
+    return tuple(sizes(axis) for axis in term.out + term.into)
+
+
+def _split(term: Term, target: Sequence[Axis]) -> Term:
+    """Write a term's axes in digits of the target's sizes."""
+    meet = Unifier()
+    for axis, digits in zip(term.out + term.into, target, strict=True):
+        meet.unify(axis, tuple(Label(digit.size) for digit in digits))
+    return resolve(term, meet)
+
+
+def _grows(one: Term, other: Term) -> bool:
+    """Whether the sum of two terms in the same labels stores more than both do apart."""
+    union = {label for factor in one.factors + other.factors for label in factor.labels}
+    return size(union) > stored_size(one.factors) + stored_size(other.factors) + 1
+
+
+def add_like(one: Term, other: Term) -> Term:
+    """Add two terms that are written in the same labels."""
+    if one.factors == other.factors:
+        return Term(one.out, one.into, one.factors, one.coefficient + other.coefficient)
+    values = [product(one.factors), product(other.factors)]
+    present = [value for value in values if value is not None]
+    labels = tuple(dict.fromkeys(label for value in present for label in value.labels))
+    place = {label: n for n, label in enumerate(labels)}
+    operands = [value or Factor(_one(), ()) for value in values]
+    node = Add(
+        sizes(labels),
+        max(operand.node.itemsize for operand in operands),
+        tuple(operand.node for operand in operands),
+        tuple(tuple(place[label] for label in operand.labels) for operand in operands),
+        (one.coefficient, other.coefficient),
+    )
+    return Term(one.out, one.into, (Factor(node, labels),))
+
+
+def _one() -> Node:
+    """The number one, as an array of no axes."""
+    return Identity((), 4)
+
+
+def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
+    """The dense array of shape out + in; a plain factor with its axes in order needs no writing."""
+    if any(extent == 0 for extent in shape):
+        terms = ()
+    operands, patterns = [], []
+    for term in terms:
+        value = product(term.factors)
+        number = {label: n for n, label in enumerate(term.labels)}
+        operands += [] if value is None else [value.node]
+        patterns.append(
+            Pattern(
+                tuple(number[label] for label in labels_of(term.out) + labels_of(term.into)),
+                sizes(term.labels),
+                None if value is None else tuple(number[label] for label in value.labels),
+                term.coefficient,
+            )
+        )
+    return Write(tuple(shape), itemsize, tuple(operands), tuple(patterns))
+
+
+def dense(node: Node, out_shape: Sequence[int], in_shape: Sequence[int]) -> Terms:
+    """The Jacobian whose entries are a node of shape out + in, without structure."""
+    squeezed = tuple(extent for extent in node.shape if extent != 1)
+    if prod(node.shape) == 0:
+        return ()
+    out, into = fresh_axes(out_shape), fresh_axes(in_shape)
+    if squeezed != node.shape:
+        node = Reshape(squeezed, node.itemsize, (node,))
+    return (Term(out, into, (Factor(node, labels_of(out) + labels_of(into)),)),)
+
+
+def axes_shape(axes: Axes) -> tuple[int, ...]:
+    """The shape of the array that the axes index."""
+    return tuple(size(axis) for axis in axes)

@@ -1,0 +1,182 @@
+"""What a jaxpr costs as JAX executes it: no structure, every zero multiplied.
+
+Counted in the units of `layouts.program`: one multiplication is one scalar product, so a matmul of m×k
+by k×n is mkn of them (XLA's flops are twice that). Transcendental functions, comparisons and data
+movement count nothing. Equations whose results nobody uses are left out, as XLA leaves them out.
+"""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
+
+from layouts.program import Cost
+
+
+def count(function: Callable, *args: Any) -> Cost:
+    """Count what JAX executes for `function(*args)`.
+
+    Args:
+        function: any function that JAX can trace.
+        *args: arrays or `jax.ShapeDtypeStruct`s.
+
+    Returns:
+        The cost; a `while` loop, whose length is not known, counts one pass.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> A, B = jax.ShapeDtypeStruct((2, 3), "float32"), jax.ShapeDtypeStruct((3, 5), "float32")
+        >>> count(jnp.matmul, A, B).multiplications
+        30
+    """
+    return count_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def count_jaxpr(jaxpr: Jaxpr) -> Cost:
+    """Count a jaxpr: its live equations, and the most bytes alive between any two of them."""
+    live = _live(jaxpr)
+    last_use = {var: len(live) for var in jaxpr.outvars if not isinstance(var, Literal)}
+    for step, equation in reversed(list(enumerate(live))):
+        for atom in equation.invars:
+            if not isinstance(atom, Literal):
+                last_use.setdefault(atom, step)
+    dying: dict[int, int] = {}
+    for var, step in last_use.items():
+        dying[step] = dying.get(step, 0) + _nbytes(var)
+    alive = peak = sum(_nbytes(var) for var in last_use if var in {*jaxpr.invars, *jaxpr.constvars})
+    multiplications = additions = moved = 0
+    for step, equation in enumerate(live):
+        products, sums, inside = count_equation(equation)
+        multiplications, additions = multiplications + products, additions + sums
+        operands = sum(_nbytes(atom) for atom in equation.invars)
+        results = sum(_nbytes(var) for var in equation.outvars if var in last_use)
+        peak = max(peak, alive + max(results, inside - operands))
+        moved += operands + results
+        alive += results - dying.get(step, 0)
+    return Cost(multiplications, additions, peak, moved)
+
+
+def count_equation(equation: JaxprEqn) -> tuple[int, int, int]:
+    """Multiplications and additions of one equation, and the peak bytes inside it."""
+    name, params = equation.primitive.name, equation.params
+    bodies = [count_jaxpr(body) for body in inner_jaxprs(params)]
+    if bodies:
+        inside = max(body.peak_bytes for body in bodies)
+        times = params["length"] if name == "scan" else 1
+        pick: Callable = max if name == "cond" else sum
+        if name == "custom_linear_solve":  # matvec, vecmat, solve, transpose_solve: one runs
+            bodies = bodies[2:3]
+        return (
+            times * pick(body.multiplications for body in bodies),
+            times * pick(body.additions for body in bodies),
+            inside,
+        )
+    if not _inexact(equation.outvars[0]):
+        return 0, 0, 0
+    rule = _COUNTS.get(name)
+    products, sums = rule(equation) if rule else (0, 0)
+    return products, sums, 0
+
+
+def inner_jaxprs(params: Any) -> list[Jaxpr]:
+    """The jaxprs among an equation's parameters."""
+    leaves = jax.tree.leaves(list(params.values()), is_leaf=_is_jaxpr)
+    return [getattr(leaf, "jaxpr", leaf) for leaf in leaves if _is_jaxpr(leaf)]
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns")
+
+
+def _live(jaxpr: Jaxpr) -> list[JaxprEqn]:
+    """The equations that an output depends on, in order."""
+    needed = {var for var in jaxpr.outvars if not isinstance(var, Literal)}
+    live = []
+    for equation in reversed(jaxpr.eqns):
+        if needed.intersection(equation.outvars) or equation.effects:
+            live.append(equation)
+            needed.update(atom for atom in equation.invars if not isinstance(atom, Literal))
+    return live[::-1]
+
+
+def _shape(atom: Any) -> tuple[int, ...]:
+    return getattr(atom.aval, "shape", ())
+
+
+def _nbytes(atom: Any) -> int:
+    if isinstance(atom, Literal):
+        return 0
+    return prod(_shape(atom)) * getattr(getattr(atom.aval, "dtype", None), "itemsize", 0)
+
+
+def _inexact(atom: Any) -> bool:
+    return jnp.issubdtype(getattr(atom.aval, "dtype", None), jnp.inexact)
+
+
+def _dot_general(equation: JaxprEqn) -> tuple[int, int]:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    inner = prod(_shape(equation.invars[0])[axis] for axis in contracted)
+    outputs = prod(_shape(equation.outvars[0]))
+    return outputs * inner, outputs * max(inner - 1, 0)
+
+
+def _convolution(equation: JaxprEqn) -> tuple[int, int]:
+    kernel = _shape(equation.invars[1])
+    features = equation.params["dimension_numbers"].rhs_spec[0]
+    inner = prod(kernel) // max(kernel[features], 1)
+    outputs = prod(_shape(equation.outvars[0]))
+    return outputs * inner, outputs * max(inner - 1, 0)
+
+
+def _products(equation: JaxprEqn) -> tuple[int, int]:
+    return prod(_shape(equation.outvars[0])), 0
+
+
+def _sums(equation: JaxprEqn) -> tuple[int, int]:
+    return 0, prod(_shape(equation.outvars[0]))
+
+
+def _reduction(equation: JaxprEqn) -> tuple[int, int]:
+    return 0, max(prod(_shape(equation.invars[0])) - prod(_shape(equation.outvars[0])), 0)
+
+
+def _power(equation: JaxprEqn) -> tuple[int, int]:
+    """By repeated squaring: one product a bit, one more for each bit set beyond the first."""
+    exponent = abs(equation.params["y"])
+    steps = max(exponent.bit_length() + exponent.bit_count() - 2, 0)
+    return steps * prod(_shape(equation.outvars[0])), 0
+
+
+def _triangular_solve(equation: JaxprEqn) -> tuple[int, int]:
+    n = _shape(equation.invars[0])[-1]
+    entries = prod(_shape(equation.outvars[0]))
+    return entries * (n + 1) // 2, entries * (n - 1) // 2
+
+
+_COUNTS: dict[str, Callable[[JaxprEqn], tuple[int, int]]] = {
+    "add": _sums,
+    "add_any": _sums,
+    "conv_general_dilated": _convolution,
+    "cumsum": _sums,
+    "div": _products,
+    "dot_general": _dot_general,
+    "integer_pow": _power,
+    "mul": _products,
+    "reduce_sum": _reduction,
+    "square": _products,
+    "sub": _sums,
+    "triangular_solve": _triangular_solve,
+}
+
+
+def primitives(jaxpr: Jaxpr) -> Sequence[str]:
+    """The names of all primitives in a jaxpr, those of inner jaxprs too."""
+    names = []
+    for equation in jaxpr.eqns:
+        names.append(equation.primitive.name)
+        for body in inner_jaxprs(equation.params):
+            names.extend(primitives(body))
+    return names

@@ -1,0 +1,199 @@
+"""From a program to arrays: evaluates symbolic nodes on residuals, under the caller's trace."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from layouts.program import (
+    Add,
+    Application,
+    Apply,
+    Contract,
+    Identity,
+    Indices,
+    Leaf,
+    Node,
+    Pattern,
+    Reshape,
+    Write,
+    schedule,
+)
+
+
+def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.Array]:
+    """Compute the nodes.
+
+    Args:
+        roots: the nodes wanted.
+        residuals: the array for each `Leaf.index`.
+
+    Returns:
+        One array for each root.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from layouts.program import Contract, Leaf
+        >>> a = Leaf((2, 3), 4, index=0)
+        >>> total = Contract((2,), 4, (a,), ((0, 1),), (0,), (2, 3))
+        >>> evaluate([total], [jnp.ones((2, 3))])[0].tolist()
+        [3.0, 3.0]
+    """
+    ordered, place = schedule(roots)
+    values: list[jax.Array] = []
+    applied: dict[int, Sequence[jax.Array]] = {}
+    for node in ordered:
+        operands = [values[place[id(operand)]] for operand in node.operands]
+        if isinstance(node, Leaf):
+            values.append(residuals[node.index])
+        elif isinstance(node, Apply):
+            application = node.application
+            assert application is not None
+            if id(application) not in applied:
+                applied[id(application)] = _DIRECTIONS[application.direction](application, operands)
+            values.append(applied[id(application)][node.position])
+        else:
+            values.append(_LOWERINGS[type(node)](node, operands))
+    return [values[place[id(root)]] for root in roots]
+
+
+def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:
+    """A contraction where an index is summed, else a broadcast product that XLA can fuse."""
+    if node.summed or any(len(set(index)) < len(index) for index in node.indices):
+        pairs = [x for pair in zip(operands, node.indices, strict=True) for x in pair]
+        return jnp.einsum(*pairs, node.output)
+    factors = [
+        expand(array, index, node.output)
+        for array, index in zip(operands, node.indices, strict=True)
+    ]
+    result = factors[0] if len(factors) == 1 else factors[0] * factors[1]
+    return jnp.broadcast_to(result, node.shape)
+
+
+def expand(array: jax.Array, indices: Indices, output: Indices) -> jax.Array:
+    """Put an array's axes in the order of the output, with size one where it lacks one."""
+    order = sorted(range(len(indices)), key=lambda axis: output.index(indices[axis]))
+    present = set(indices)
+    missing = [axis for axis, index in enumerate(output) if index not in present]
+    return lax.expand_dims(lax.transpose(array, order), missing)
+
+
+def _add(node: Add, operands: Sequence[jax.Array]) -> jax.Array:
+    everything = tuple(range(len(node.shape)))
+    total: jax.Array | None = None
+    for array, index, coefficient in zip(operands, node.indices, node.coefficients, strict=True):
+        part = times(expand(array, index, everything), coefficient)
+        total = part if total is None else total + part
+    assert total is not None
+    return jnp.broadcast_to(total, node.shape)
+
+
+def times(array: jax.Array, coefficient: complex) -> jax.Array:
+    """Multiply by a number, in the array's own dtype where the number fits."""
+    if coefficient == 1:
+        return array
+    return -array if coefficient == -1 else array * coefficient
+
+
+def _reshape(node: Reshape, operands: Sequence[jax.Array]) -> jax.Array:
+    return jnp.reshape(operands[0], node.shape)
+
+
+def _identity(node: Identity, operands: Sequence[jax.Array]) -> jax.Array:
+    extent = int(np.sqrt(node.size))
+    return jnp.asarray(np.eye(extent, dtype=np.int8).reshape(node.shape))
+
+
+def _write(node: Write, operands: Sequence[jax.Array]) -> jax.Array:
+    """Write a dense array in one pass: each term broadcast, and masked where it has deltas."""
+    arrays = iter(operands)
+    total: jax.Array | None = None
+    for pattern in node.patterns:
+        value = None if pattern.value is None else next(arrays)
+        part = jnp.reshape(_written(pattern, value), node.shape)
+        total = part if total is None else total + part
+    return jnp.zeros(node.shape, np.int8) if total is None else total
+
+
+def _written(pattern: Pattern, value: jax.Array | None) -> jax.Array:
+    """One term over all digits: its value where the deltas hold, zero elsewhere."""
+    rank = len(pattern.digits)
+    shape = tuple(pattern.extents[index] for index in pattern.digits)
+    first = {index: pattern.digits.index(index) for index in pattern.digits}
+    if value is None:
+        array = jnp.asarray(1, np.int8).reshape((1,) * rank)
+    else:
+        places = tuple(first[index] for index in pattern.value or ())
+        array = expand(value, places, tuple(range(rank)))
+    array = times(array, pattern.coefficient)
+    mask: jax.Array | None = None
+    for place, index in enumerate(pattern.digits):
+        if first[index] != place:
+            delta = expand(
+                jnp.eye(pattern.extents[index], dtype=bool),
+                (first[index], place),
+                tuple(range(rank)),
+            )
+            mask = delta if mask is None else mask & delta
+    if mask is None:
+        return jnp.broadcast_to(array, shape)
+    return jnp.where(
+        jnp.broadcast_to(mask, shape), jnp.broadcast_to(array, shape), jnp.zeros((), array.dtype)
+    )
+
+
+def _push(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[jax.Array]:
+    """Apply an opaque map to every column: each array is operand + batch, each result out + batch."""
+    opaque, batch = application.opaque, application.batch
+    columns = [
+        jnp.reshape(jacobian, (*opaque.in_avals[n].shape, -1)).astype(opaque.in_avals[n].dtype)
+        for n, jacobian in zip(application.present, jacobians, strict=True)
+    ]
+
+    def one(*tangents: jax.Array) -> Sequence[jax.Array]:
+        return opaque.function(*_fill(opaque.in_avals, application.present, tangents))
+
+    results = jax.vmap(one, in_axes=-1, out_axes=-1)(*columns)
+    return [jnp.reshape(result, (*result.shape[:-1], *batch)) for result in results]
+
+
+def _pull(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[jax.Array]:
+    """Apply the transpose to every row: each array is batch + output, each result batch + operand."""
+    opaque, batch = application.opaque, application.batch
+    rows = [
+        jnp.reshape(jacobian, (-1, *opaque.out_avals[n].shape)).astype(opaque.out_avals[n].dtype)
+        for n, jacobian in zip(application.present, jacobians, strict=True)
+    ]
+    transposed = jax.linear_transpose(
+        lambda *tangents: tuple(opaque.function(*tangents)), *opaque.in_avals
+    )
+
+    def one(*cotangents: jax.Array) -> Sequence[jax.Array]:
+        return transposed(tuple(_fill(opaque.out_avals, application.present, cotangents)))
+
+    results = jax.vmap(one)(*rows)
+    return [jnp.reshape(result, (*batch, *result.shape[1:])) for result in results]
+
+
+def _fill(
+    avals: Sequence[jax.ShapeDtypeStruct], present: Sequence[int], given: Sequence[jax.Array]
+) -> list[jax.Array]:
+    """Put zeros where nothing is given."""
+    arrays = dict(zip(present, given, strict=True))
+    return [
+        arrays[n] if n in arrays else jnp.zeros(aval.shape, aval.dtype)
+        for n, aval in enumerate(avals)
+    ]
+
+
+_DIRECTIONS = {"push": _push, "pull": _pull}
+
+_LOWERINGS: dict[type, Callable[..., jax.Array]] = {
+    Add: _add,
+    Contract: _contract,
+    Identity: _identity,
+    Reshape: _reshape,
+    Write: _write,
+}

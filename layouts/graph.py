@@ -1,0 +1,75 @@
+"""The graph of local Jacobians: vertices are the intermediates, edges are sums of terms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from layouts.algebra import combine
+from layouts.program import Leaf, Opaque
+from layouts.terms import Terms
+
+
+@dataclass
+class Graph:
+    """A linear program as a graph; vertex numbers are a topological order.
+
+    Attributes:
+        shapes: the shape of each vertex.
+        itemsizes: the bytes per entry of each vertex.
+        inputs: the vertices differentiated by.
+        outputs: the vertices differentiated.
+        edges: the local Jacobian from one vertex to another; parallel edges have been added.
+        opaques: linear maps without a rule, in program order.
+        labels: the name of the primitive that made each vertex, for printing.
+        leaves: the symbolic residuals.
+    """
+
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    itemsizes: list[int] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    edges: dict[tuple[int, int], Terms] = field(default_factory=dict)
+    opaques: list[Opaque] = field(default_factory=list)
+    leaves: list[Leaf] = field(default_factory=list)
+
+    def add_vertex(self, shape: Sequence[int], itemsize: int, label: str) -> int:
+        """Append a vertex; returns its number."""
+        self.shapes.append(tuple(shape))
+        self.itemsizes.append(itemsize)
+        self.labels.append(label)
+        return len(self.shapes) - 1
+
+    def add_edge(self, source: int, target: int, terms: Terms) -> None:
+        """Add a local Jacobian; a second edge between the same vertices adds to the first."""
+        if terms:
+            before = self.edges.get((source, target), ())
+            self.edges[source, target] = combine((*before, *terms)) if before else terms
+
+    @property
+    def intermediates(self) -> list[int]:
+        """The vertices to eliminate, in topological order."""
+        ends = {*self.inputs, *self.outputs}
+        return [vertex for vertex in range(len(self.shapes)) if vertex not in ends]
+
+    def pruned(self) -> "Graph":
+        """Without the vertices that no input reaches or that reach no output."""
+        ahead = [(u, v) for u, v in self.edges]
+        for opaque in self.opaques:
+            ahead += [(u, v) for u in opaque.inputs for v in opaque.outputs]
+        live = _reach(self.inputs, ahead) & _reach(self.outputs, [(v, u) for u, v in ahead])
+        self.edges = {(u, v): e for (u, v), e in self.edges.items() if u in live and v in live}
+        self.opaques = [o for o in self.opaques if live & {*o.inputs} and live & {*o.outputs}]
+        return self
+
+
+def _reach(start: Sequence[int], arrows: Sequence[tuple[int, int]]) -> set[int]:
+    following: dict[int, list[int]] = {}
+    for source, target in arrows:
+        following.setdefault(source, []).append(target)
+    reached, frontier = set(start), list(start)
+    while frontier:
+        for vertex in following.get(frontier.pop(), ()):
+            if vertex not in reached:
+                reached.add(vertex)
+                frontier.append(vertex)
+    return reached

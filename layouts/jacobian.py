@@ -1,0 +1,347 @@
+"""The structured Jacobian: a sum of terms whose factors are arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from layouts import algebra
+from layouts.axes import Axes, Label
+from layouts.conventions import Convention, Layout
+from layouts.errors import LayoutError
+from layouts.evaluate import evaluate
+from layouts.program import Leaf
+from layouts.show.terms import kronecker_text, terms_text
+from layouts.terms import Factor, Term, Terms, matching
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """How formulas call the output and the input; of no account when Jacobians are compared."""
+
+    out: str = "D"
+    into: str = "X"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Names)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclass(frozen=True, eq=False)
+class Jacobian:
+    """A linear map from arrays of `in_shape` to arrays of `out_shape`, stored as its terms.
+
+    Made by `layouts.jacobian(f, structured=True)`; a JAX pytree whose leaves are the factors.
+
+    Attributes:
+        terms: the sum; each factor is a `Leaf` whose index is a place in `arrays`.
+        arrays: the stored factors.
+        out_shape: shape of the output.
+        in_shape: shape of the input.
+        dtype: of the dense array, as JAX would return it.
+        names: how `str` calls the output and the input.
+
+    Example:
+        >>> import jax.numpy as jnp, layouts
+        >>> W, X = jnp.ones((4, 3)), jnp.arange(15.0).reshape(3, 5)
+        >>> J = layouts.jacobian(lambda W, X: W @ X, structured=True)(W, X)
+        >>> print(J)
+        dD[i,j]/dW[k,l] = δ[i,k] X[l,j]
+        >>> J.shape, J.dense().shape, J.matrix().shape
+        ((4, 5, 4, 3), (4, 5, 4, 3), (20, 12))
+        >>> J.kronecker(), J.kronecker(vec="columns")
+        ('I₄ ⊗ Xᵀ', 'Xᵀ ⊗ I₄')
+    """
+
+    terms: Terms
+    arrays: tuple[jax.Array, ...]
+    out_shape: Shape
+    in_shape: Shape
+    dtype: Any
+    names: Names = field(default_factory=Names)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the dense array: out_shape + in_shape."""
+        return self.out_shape + self.in_shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes of the dense array."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the stored factors, not of the dense array."""
+        return sum(array.nbytes for array in self.arrays)
+
+    def dense(self) -> jax.Array:
+        """The array of shape out_shape + in_shape that `jax.jacrev` gives."""
+        return self._dense_of(self.terms, self.shape)
+
+    def matrix(self, layout: Layout | str = Layout.NUMERATOR, vec: str = "rows") -> jax.Array:
+        """The dense Jacobian as a matrix.
+
+        Args:
+            layout: "numerator" for (out.size, in.size), "denominator" for its transpose.
+            vec: how each side is stacked into one index, by "rows" or by "columns".
+
+        Raises:
+            LayoutError: another layout, or another vec order.
+        """
+        terms, out, into = self._turned(layout, vec)
+        return self._dense_of(terms, out + into).reshape(prod(out), prod(into))
+
+    @property
+    def T(self) -> "Jacobian":
+        """The same map with output and input swapped: it carries cotangents back."""
+        names = Names(self.names.into, self.names.out)
+        terms = algebra.transpose(self.terms)
+        return Jacobian(terms, self.arrays, self.in_shape, self.out_shape, self.dtype, names)
+
+    def __matmul__(self, other: "Jacobian") -> "Jacobian":
+        """The chain rule: the Jacobian of this map after the other one.
+
+        Raises:
+            LayoutError: the output of `other` is not the input of this.
+        """
+        if not isinstance(other, Jacobian):
+            raise LayoutError(
+                "right operand of @",
+                "a layouts.Jacobian",
+                type(other).__name__,
+                "push an array through with J.jvp(tangent)",
+            )
+        if self.in_shape != other.out_shape:
+            raise LayoutError(
+                "J @ K",
+                f"K's output to have the shape of J's input, {self.in_shape}",
+                f"K with the output shape {other.out_shape} (and input shape {other.in_shape})",
+                "compose in the order of the chain, outermost first",
+            )
+        terms = algebra.compose(self.terms, _shifted(other.terms, len(self.arrays)))
+        return _stored(
+            terms,
+            self.arrays + other.arrays,
+            self.out_shape,
+            other.in_shape,
+            jnp.promote_types(self.dtype, other.dtype),
+            Names(self.names.out, other.names.into),
+        )
+
+    def jvp(self, tangent: jax.Array) -> jax.Array:
+        """Push a tangent of shape in_shape to the output: `Σ J[out, in] tangent[in]`.
+
+        Raises:
+            LayoutError: a tangent of another shape.
+        """
+        return self._apply(self.terms, tangent, self.in_shape, self.out_shape, "tangent")
+
+    def vjp(self, cotangent: jax.Array) -> jax.Array:
+        """Pull a cotangent of shape out_shape back to the input: `J.T.jvp(cotangent)`.
+
+        Raises:
+            LayoutError: a cotangent of another shape.
+        """
+        terms = algebra.transpose(self.terms)
+        return self._apply(terms, cotangent, self.out_shape, self.in_shape, "cotangent")
+
+    def gram(self, side: str = "out") -> "Jacobian":
+        """`J Jᵀ` (side "out", out × out: the tangent kernel) or `Jᵀ J` ("in": Gauss-Newton).
+
+        Raises:
+            LayoutError: another side.
+        """
+        if side not in ("out", "in"):
+            raise LayoutError("gram side", "'out' or 'in'", repr(side), "J.gram('out') is J Jᵀ")
+        return self @ self.T if side == "out" else self.T @ self
+
+    def kronecker(
+        self, layout: Layout | str = Layout.NUMERATOR, vec: str = "rows"
+    ) -> str | None:
+        """The matrix as Kronecker products, such as `I₄ ⊗ Xᵀ`; None where a term has no such form.
+
+        Args:
+            layout: "numerator" or "denominator".
+            vec: "rows" or "columns", which turns the products round.
+
+        Raises:
+            LayoutError: another layout, or another vec order.
+        """
+        return kronecker_text(self._turned(layout, vec)[0])
+
+    def _turned(self, layout: Layout | str, vec: str) -> tuple[Terms, Shape, Shape]:
+        """The terms with their axes in the order that a layout and a vec order stack them in."""
+        convention = Convention(layout, vec)  # type: ignore[arg-type]
+        if convention.layout is Layout.MIXED:
+            raise LayoutError(
+                "layout of a matrix",
+                "'numerator' or 'denominator'",
+                "'mixed', whose shapes differ from case to case",
+                "layouts.arrange(J, 'mixed') gives the shape of this case",
+            )
+        terms, out, into = self.terms, self.out_shape, self.in_shape
+        if convention.layout is Layout.DENOMINATOR:
+            terms, out, into = algebra.transpose(terms), into, out
+        if vec == "columns":  # the first index runs fastest: the axes of each side in reverse
+            terms = tuple(Term(t.out[::-1], t.into[::-1], t.factors, t.coefficient) for t in terms)
+            out, into = out[::-1], into[::-1]
+        return terms, out, into
+
+    def __str__(self) -> str:
+        """The terms in index notation."""
+        return terms_text(self.terms, self.names.out, self.names.into)
+
+    def __repr__(self) -> str:
+        return (
+            f"Jacobian(out_shape={self.out_shape}, in_shape={self.in_shape}, "
+            f"dtype={jnp.dtype(self.dtype).name}, terms={len(self.terms)}, nbytes={self.nbytes})"
+        )
+
+    def _dense_of(self, terms: Terms, shape: Shape, extra: tuple = ()) -> jax.Array:
+        node = algebra.write(terms, shape, jnp.dtype(self.dtype).itemsize)
+        (array,) = evaluate([node], self.arrays + extra)
+        return cast(array, self.dtype)
+
+    def _apply(
+        self, terms: Terms, vector: jax.Array, into: Shape, out: Shape, what: str
+    ) -> jax.Array:
+        vector = jnp.asarray(vector)
+        if vector.shape != into:
+            raise LayoutError(
+                what, f"shape {into}", f"shape {vector.shape}", f"give one {what} of that shape"
+            )
+        leaf = Leaf(vector.shape, vector.dtype.itemsize, (), len(self.arrays))
+        pushed = algebra.compose(terms, algebra.dense(leaf, into, ()))
+        return self._dense_of(pushed, out, (vector,))
+
+    def tree_flatten(self) -> tuple[tuple[jax.Array, ...], tuple]:
+        """The factors are the leaves; the structure is static."""
+        structure = tuple(_encode(term) for term in self.terms)
+        return self.arrays, (structure, self.out_shape, self.in_shape, self.dtype, self.names)
+
+    @classmethod
+    def tree_unflatten(cls, static: tuple, arrays: Sequence[jax.Array]) -> "Jacobian":
+        """Rebuild from factors and structure."""
+        structure, *rest = static
+        return cls(tuple(_decode(code) for code in structure), tuple(arrays), *rest)
+
+
+def cast(array: jax.Array, dtype: Any) -> jax.Array:
+    """Convert to the dtype that JAX returns; for a real one the real part is meant."""
+    if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        array = array.real
+    return array.astype(dtype)
+
+
+def _stored(
+    terms: Terms,
+    residuals: Sequence[jax.Array],
+    out_shape: Shape,
+    in_shape: Shape,
+    dtype: Any,
+    names: Names,
+) -> Jacobian:
+    """Evaluate the factors of symbolic terms and keep them."""
+    (jacobian,) = store([(terms, out_shape, in_shape, dtype, names)], residuals)
+    return jacobian
+
+
+def store(
+    wanted: Sequence[tuple[Terms, Shape, Shape, Any, Names]], residuals: Sequence[jax.Array]
+) -> list[Jacobian]:
+    """Evaluate the factors of several symbolic Jacobians in one program and keep them.
+
+    Args:
+        wanted: for each its terms, output shape, input shape, dtype and names.
+        residuals: the array for each leaf of the terms' programs.
+    """
+    wanted = [(tuple(map(algebra.settle, terms)), *rest) for terms, *rest in wanted]
+    nodes = [f.node for terms, *_ in wanted for term in terms for f in term.factors]
+    values = iter(evaluate(nodes, residuals))
+    jacobians = []
+    for terms, out_shape, in_shape, dtype, names in wanted:
+        arrays: list[jax.Array] = []
+        kept = []
+        for term in terms:
+            factors = []
+            for factor in term.factors:
+                array = next(values)
+                place = next((n for n, known in enumerate(arrays) if known is array), len(arrays))
+                arrays += [array] if place == len(arrays) else []
+                name = _name(factor)
+                leaf = Leaf(array.shape, array.dtype.itemsize, (), place, name)
+                factors.append(Factor(leaf, factor.labels))
+            kept.append(Term(term.out, term.into, tuple(factors), term.coefficient))
+        jacobians.append(Jacobian(tuple(kept), tuple(arrays), out_shape, in_shape, dtype, names))
+    return jacobians
+
+
+def _name(factor: Factor) -> str | None:
+    """A factor that is an array of the user's, perhaps reshaped, keeps its name."""
+    node = factor.node
+    while len(node.operands) == 1 and node.size == node.operands[0].size and not isinstance(node, Leaf):
+        (node,) = node.operands
+    return node.name if isinstance(node, Leaf) else None
+
+
+def _shifted(terms: Terms, offset: int) -> Terms:
+    """The same terms with their leaves numbered after another Jacobian's."""
+    return tuple(
+        Term(
+            term.out,
+            term.into,
+            tuple(
+                Factor(
+                    Leaf(f.node.shape, f.node.itemsize, (), f.node.index + offset, f.node.name),
+                    f.labels,
+                )
+                for f in term.factors
+                if isinstance(f.node, Leaf)
+            ),
+            term.coefficient,
+        )
+        for term in terms
+    )
+
+
+def _encode(term: Term) -> tuple:
+    """A term's structure as plain values, so that two Jacobians of one structure compare equal."""
+    number = {label: place for place, label in enumerate(term.labels)}
+    factors = tuple(
+        (f.node.index, f.node.shape, f.node.itemsize, Names(f.node.name or ""),
+         tuple(number[label] for label in f.labels))
+        for f in term.factors
+        if isinstance(f.node, Leaf)
+    )
+    return matching(term), factors, term.coefficient
+
+
+def _decode(code: tuple) -> Term:
+    (out, into), factors, coefficient = code
+    labels: dict[int, Label] = {}
+
+    def axes(side: tuple) -> Axes:
+        return tuple(
+            tuple(labels.setdefault(number, Label(size)) for number, size in axis) for axis in side
+        )
+
+    return Term(
+        axes(out),
+        axes(into),
+        tuple(
+            Factor(Leaf(shape, itemsize, (), index, name.out or None), tuple(labels[n] for n in numbers))
+            for index, shape, itemsize, name, numbers in factors
+        ),
+        coefficient,
+    )
+
+

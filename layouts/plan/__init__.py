@@ -1,0 +1,9 @@
+"""Planning: in which order to eliminate the vertices of a graph of Jacobians, and what it costs.
+
+It works on labels and sizes; nothing here imports JAX or sees an array.
+"""
+
+from layouts.plan.elimination import Elimination, Step
+from layouts.plan.plan import Plan, make_plan
+
+__all__ = ["Elimination", "Plan", "Step", "make_plan"]

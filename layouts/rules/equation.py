@@ -1,0 +1,60 @@
+"""What a rule sees: one equation of a linear program."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from layouts.axes import Axes, labels_of
+from layouts.program import Leaf, Reshape
+from layouts.terms import Factor
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An operand of an equation.
+
+    Attributes:
+        shape: its shape.
+        dtype: its dtype.
+        value: the array, where it is known (a residual); None where it is linear.
+        number: the Python number, where it is a literal of the program.
+        name: how a formula calls it, where it has a name.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    value: jax.Array | None = None
+    number: complex | None = None
+    name: str | None = None
+
+    @property
+    def linear(self) -> bool:
+        """Whether the equation is differentiated by this operand."""
+        return self.value is None
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One equation: a primitive, its parameters, what goes in and what comes out.
+
+    Attributes:
+        params: the primitive's parameters.
+        operands: known and linear operands, in order.
+        out: shape and dtype of the output.
+        leaf: registers an array as a residual and returns the symbolic array for it.
+    """
+
+    params: Mapping[str, Any]
+    operands: tuple[Operand, ...]
+    out: Operand
+    leaf: Callable[[jax.Array, str | None], Leaf]
+
+    def factor(self, axes: Axes, value: jax.Array, name: str | None) -> Factor:
+        """A residual as a factor: its axes of size one carry no label and are squeezed away."""
+        leaf = self.leaf(value, name)
+        shape = tuple(extent for extent in leaf.shape if extent != 1)
+        node = leaf if shape == leaf.shape else Reshape(shape, leaf.itemsize, (leaf,))
+        return Factor(node, labels_of(axes))

@@ -1,0 +1,42 @@
+"""Primitives that move, repeat, group or sum axes: deltas and ones, never a factor."""
+
+from layouts.axes import Axis, fresh_axes, regroup
+from layouts.rules.equation import Equation
+from layouts.terms import Term, Terms
+
+
+def transpose(equation: Equation) -> dict[int, Terms]:
+    """`out[j,i] = x[i,j]`: the same labels in another order."""
+    into = fresh_axes(equation.operands[0].shape)
+    return {0: (Term(tuple(into[axis] for axis in equation.params["permutation"]), into),)}
+
+
+def broadcast_in_dim(equation: Equation) -> dict[int, Terms]:
+    """`out[i,j] = x[j]`: a new axis is a label on the output alone."""
+    out = fresh_axes(equation.out.shape)
+    operand = equation.operands[0]
+    into: tuple[Axis, ...] = tuple(
+        out[place] if extent != 1 else ()
+        for place, extent in zip(
+            equation.params["broadcast_dimensions"], operand.shape, strict=True
+        )
+    )
+    return {0: (Term(out, into),)}
+
+
+def reduce_sum(equation: Equation) -> dict[int, Terms]:
+    """`out[i] = Σ_j x[i,j]`: a summed axis is a label on the input alone."""
+    into = fresh_axes(equation.operands[0].shape)
+    summed = set(equation.params["axes"])
+    return {0: (Term(tuple(axis for n, axis in enumerate(into) if n not in summed), into),)}
+
+
+def reshape(equation: Equation) -> dict[int, Terms] | None:
+    """The same labels, regrouped; opaque where the shapes have no common digits, 6×2 → 4×3."""
+    if equation.params.get("dimensions") is not None:
+        return None
+    both = regroup(fresh_axes(equation.operands[0].shape), equation.out.shape)
+    if both is None:
+        return None
+    into, out = both
+    return {0: (Term(out, into),)}

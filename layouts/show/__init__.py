@@ -1,0 +1,1 @@
+"""Printing: symbolic Jacobians as text. Nothing here computes."""

@@ -1,0 +1,197 @@
+"""Terms as text: index notation, and Kronecker products where a term is one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, combinations, count
+
+from layouts.axes import Axes, Axis, Label, labels_of
+from layouts.program import Leaf
+from layouts.terms import Factor, Term, Terms
+
+OUT_LETTERS = "ijpqab"
+IN_LETTERS = "klrscd"
+FACTOR_NAMES = "ABCEFGHKMNPQRSTUV"
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def terms_text(terms: Terms, out_name: str, in_name: str) -> str:
+    """A Jacobian as a formula, one line.
+
+    Args:
+        terms: the sum; its factors are leaves, with or without names.
+        out_name: how to call the output.
+        in_name: how to call the input.
+
+    Returns:
+        Such as `dD[i,j]/dW[k,l] = δ[i,k] X[l,j]`. An axis of size one is written `0`, an axis
+        of several digits `(i,j)`, the most significant first.
+    """
+    names = factor_names(terms, taken=(out_name, in_name))
+    if not terms:
+        return f"d{out_name}/d{in_name} = 0"
+    head_term = terms[0]
+    head = _Letters(head_term)
+    text = f"d{head.indexed(out_name, head.out)}/d{head.indexed(in_name, head.into)} ="
+    for place, term in enumerate(terms):
+        letters = _Letters(term)
+        sign = "-" if _negative(term.coefficient) else "+"
+        text += f" {sign} " if place else (" -" if sign == "-" else " ")
+        text += letters.body(names)
+        if _digits(term) != _digits(head_term):
+            text += f" at [{letters.sides()}]"
+    return text
+
+
+def _digits(term: Term) -> tuple:
+    return tuple(tuple(label.size for label in axis) for axis in term.out + term.into)
+
+
+def _negative(number: complex) -> bool:
+    return not isinstance(number, complex) and number < 0
+
+
+def factor_names(terms: Terms, taken: Iterable[str] = ()) -> dict[int, str]:
+    """A name for each leaf: its own, or the next free capital letter."""
+    leaves = {f.node.index: f.node.name for t in terms for f in t.factors if isinstance(f.node, Leaf)}
+    used = {*taken, *(name for name in leaves.values() if name)}
+    free = (name for name in chain(FACTOR_NAMES, (f"A{n}" for n in count(1))) if name not in used)
+    return {index: name or next(free) for index, name in leaves.items()}
+
+
+class _Letters:
+    """The index letters of one term: `i j` for the output, `k l` for the input."""
+
+    def __init__(self, term: Term):
+        self.term = term
+        self.out = _spell(term.out, OUT_LETTERS, "o")
+        self.into = _spell(term.into, IN_LETTERS, "n")
+        out_letters = dict(zip(labels_of(term.out), chain(*self.out), strict=True))
+        in_letters = dict(zip(labels_of(term.into), chain(*self.into), strict=True))
+        self.letter: dict[Label, str] = {**in_letters, **out_letters}
+        self.deltas = [(out_letters[d], in_letters[d]) for d in term.deltas]
+
+    def indexed(self, name: str, axes: Sequence[Sequence[str]]) -> str:
+        return f"{name}[{self._side(axes)}]" if axes else name
+
+    def sides(self) -> str:
+        return f"{self._side(self.out)}; {self._side(self.into)}"
+
+    def _side(self, axes: Sequence[Sequence[str]]) -> str:
+        return ",".join(
+            axis[0] if len(axis) == 1 else f"({','.join(axis)})" if axis else "0" for axis in axes
+        )
+
+    def body(self, names: dict[int, str]) -> str:
+        parts = [] if abs(self.term.coefficient) == 1 else [number_text(abs(self.term.coefficient))]
+        if isinstance(self.term.coefficient, complex):
+            parts = [number_text(self.term.coefficient)]
+        parts += [f"δ[{a},{b}]" for a, b in self.deltas]
+        parts += [self._factor(factor, names) for factor in self.term.factors]
+        return " ".join(parts) or "1"
+
+    def _factor(self, factor: Factor, names: dict[int, str]) -> str:
+        assert isinstance(factor.node, Leaf)
+        name = names[factor.node.index]
+        letters = ",".join(self.letter[label] for label in factor.labels)
+        return f"{name}[{letters}]" if letters else name
+
+
+def _spell(axes: Axes, alphabet: str, spare: str) -> tuple[tuple[str, ...], ...]:
+    """A letter for each digit; an axis without digits keeps its place in the alphabet."""
+    letters: Iterator[str] = chain(alphabet, (f"{spare}{n}" for n in count(1)))
+    spelled = []
+    for axis in axes:
+        digits = [next(letters) for _ in range(max(len(axis), 1))]
+        spelled.append(tuple(digits[: len(axis)]))
+    return tuple(spelled)
+
+
+def number_text(number: complex) -> str:
+    """A coefficient: a whole number, a simple fraction, or four digits."""
+    if isinstance(number, complex):
+        return f"({number:.4g})"
+    if number == int(number):
+        return str(int(number))
+    inverse = 1 / number
+    if abs(inverse - round(inverse)) < 1e-9 * abs(inverse):
+        return f"1/{round(inverse)}"
+    return f"{number:.4g}"
+
+
+def kronecker_text(terms: Terms) -> str | None:
+    """A sum of Kronecker products, one block a pair of axes in order; None where a term is none."""
+    names = factor_names(terms)
+    text = ""
+    for place, term in enumerate(terms):
+        product = _kronecker_term(term, names)
+        if product is None:
+            return None
+        sign = "-" if _negative(term.coefficient) else "+"
+        text += f" {sign} " if place else ("-" if sign == "-" else "")
+        size = abs(term.coefficient)
+        text += product if size == 1 else f"{number_text(size)} ({product})"
+    return text or "0"
+
+
+def _kronecker_term(term: Term, names: dict[int, str]) -> str | None:
+    """Pair the axes of both sides in order so that every delta and factor stays within a pair."""
+    for pairs in _pairings(term.out, term.into):
+        left, parts = [f for f in term.factors if f.labels], []
+        for out, into in pairs:
+            mine = [f for f in left if {*f.labels} <= {*out, *into}]
+            left = [f for f in left if f not in mine]
+            parts.append(_block(out, into, mine, names))
+        if left or None in parts:
+            continue
+        product = " ⊗ ".join(part for part in parts if part and part != "1") or "1"
+        scalars = [names[f.node.index] for f in term.factors if not f.labels]  # type: ignore[attr-defined]
+        return " ".join([*scalars, product])
+    return None
+
+
+def _pairings(out: Axes, into: Axes) -> Iterator[list[tuple[Axis, Axis]]]:
+    """Every way to pair the axes in order, axes of size one put in where one side has fewer."""
+    if any(len(axis) > 1 for axis in out + into):
+        return
+    rank = max(len(out), len(into))
+    for places in combinations(range(rank), min(len(out), len(into))):
+        shorter = dict(zip(places, out if len(out) < rank else into, strict=True))
+        padded = [shorter.get(place, ()) for place in range(rank)]
+        pairs = list(zip(padded, into, strict=True) if len(out) < rank else zip(out, padded, strict=True))
+        deltas = {*labels_of(out)} & {*labels_of(into)}
+        if all(({*a, *b} & deltas) <= ({*a} & {*b}) for a, b in pairs):
+            yield pairs
+
+
+def _block(out: Axis, into: Axis, factors: Sequence[Factor], names: dict[int, str]) -> str | None:
+    """One pair of axes as a matrix."""
+    if out and out == into:
+        if not factors:
+            return f"I{str(out[0].size).translate(SUBSCRIPTS)}"
+        inside = " ⊙ ".join(names[f.node.index] for f in factors if isinstance(f.node, Leaf))
+        return f"diag({inside})"
+    if {*out} & {*into}:
+        return None
+    if not factors:
+        shape = "×".join(str(axis[0].size if axis else 1) for axis in (out, into))
+        return "1" if shape == "1×1" else f"𝟏({shape})"
+    if len(factors) > 1:
+        return _outer(out, into, factors, names)
+    (factor,) = factors
+    assert isinstance(factor.node, Leaf)
+    name = names[factor.node.index]
+    if factor.labels == (*out, *into) and out and into:
+        return name
+    if factor.labels == (*into, *out) and out and into:
+        return f"{name}ᵀ"
+    return _outer(out, into, factors, names)
+
+
+def _outer(out: Axis, into: Axis, factors: Sequence[Factor], names: dict[int, str]) -> str | None:
+    """A column times a row."""
+    column = [names[f.node.index] for f in factors if f.labels == out and isinstance(f.node, Leaf)]
+    row = [names[f.node.index] for f in factors if f.labels == into and isinstance(f.node, Leaf)]
+    if len(column) + len(row) < len(factors) or len(column) > 1 or len(row) > 1:
+        return None
+    left = column[0] if column else (f"𝟏{str(out[0].size).translate(SUBSCRIPTS)}" if out else "")
+    right = f"{row[0]}ᵀ" if row else (f"𝟏{str(into[0].size).translate(SUBSCRIPTS)}ᵀ" if into else "")
+    return f"{left} {right}".strip()

@@ -1,0 +1,121 @@
+"""The one idea: a Jacobian is a sum of terms, a term is deltas times factors.
+
+`dD[i,j]/dW[k,l] = δ[i,k] X[l,j]` is one term. Its output axes are `(i, j)`, its input axes `(i, l)`:
+the label that stands on both sides *is* the delta. Its factor is `X` with the labels `(l, j)`.
+Labels on one side that no factor carries mean ones: a broadcast, or a sum over the input.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from layouts.axes import Axes, Label, Unifier, labels_of, size, sizes
+from layouts.program import Node, Reshape
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """An array whose axes carry labels."""
+
+    node: Node
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A product of deltas and factors times a number.
+
+    Attributes:
+        out: the output axes.
+        into: the input axes; a label that is also in `out` is a delta.
+        factors: the arrays multiplied, kept apart until an axis is summed.
+        coefficient: a number known while planning, such as the -1 of a subtraction.
+    """
+
+    out: Axes
+    into: Axes
+    factors: tuple[Factor, ...] = ()
+    coefficient: complex = 1
+
+    @property
+    def deltas(self) -> tuple[Label, ...]:
+        """The labels that an output axis and an input axis share."""
+        into = set(labels_of(self.into))
+        return tuple(label for label in labels_of(self.out) if label in into)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """All labels, each once, out before in."""
+        return tuple(dict.fromkeys(labels_of(self.out) + labels_of(self.into)))
+
+
+Terms = tuple[Term, ...]
+
+
+def check(term: Term) -> None:
+    """Raise where a term breaks the invariants that the algebra relies on.
+
+    Raises:
+        ValueError: a factor's labels and shape differ, or a factor carries a label that is on
+            neither side (a sum that was never taken).
+    """
+    known = set(term.labels)
+    for factor in term.factors:
+        if factor.node.shape != sizes(factor.labels):
+            raise ValueError(f"factor of shape {factor.node.shape} labelled {factor.labels}")
+        if not known.issuperset(factor.labels):
+            raise ValueError(f"a factor of {term} carries a label that is on neither side")
+
+
+def matching(term: Term) -> tuple:
+    """The term's pattern: terms with equal patterns differ only in their factors.
+
+    Labels are numbered in the order of their first appearance, so that a number on both sides is a
+    delta: `δ[i,k] X[l,j]` has the pattern `(((0, 4),), ((1, 5),)), (((0, 4),), ((2, 3),))`.
+    """
+    number = {label: place for place, label in enumerate(term.labels)}
+
+    def numbered(axes: Axes) -> tuple:
+        return tuple(tuple((number[label], label.size) for label in axis) for axis in axes)
+
+    return numbered(term.out), numbered(term.into)
+
+
+def resolve(term: Term, meet: Unifier) -> Term:
+    """Rewrite a term in the digits that a unifier found."""
+    if not meet.bound:
+        return term
+    return Term(
+        tuple(map(meet.resolve, term.out)),
+        tuple(map(meet.resolve, term.into)),
+        tuple(resolve_factor(factor, meet) for factor in term.factors),
+        term.coefficient,
+    )
+
+
+def resolve_factor(factor: Factor, meet: Unifier) -> Factor:
+    """Rewrite a factor's labels, reshaping its array where one of them split."""
+    labels = meet.resolve(factor.labels)
+    shape = sizes(labels)
+    if shape == factor.node.shape:
+        return Factor(factor.node, labels)
+    return Factor(Reshape(shape, factor.node.itemsize, (factor.node,)), labels)
+
+
+def relabel(term: Term, names: dict[Label, Label]) -> Term:
+    """Replace labels one for one by others of the same size."""
+
+    def renamed(axes: Axes) -> Axes:
+        return tuple(tuple(names[label] for label in axis) for axis in axes)
+
+    factors = tuple(Factor(f.node, tuple(names[label] for label in f.labels)) for f in term.factors)
+    return Term(renamed(term.out), renamed(term.into), factors, term.coefficient)
+
+
+def afresh(term: Term) -> Term:
+    """The same term with labels of its own."""
+    return relabel(term, {label: Label(label.size) for label in term.labels})
+
+
+def stored_size(factors: Iterable[Factor]) -> int:
+    """The number of entries that the factors store together."""
+    return sum(size(factor.labels) for factor in factors)

@@ -1,0 +1,289 @@
+"""The drop-in face: `jacobian` and `hessian`, with the signatures of JAX's own."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from layouts import algebra
+from layouts.evaluate import evaluate
+from layouts.jacobian import Jacobian, Names, cast, store
+from layouts.linearize import Linearized, linearize
+from layouts.plan import Plan, make_plan
+from layouts.terms import Terms
+
+
+def jacobian(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+    *,
+    order: str | Plan = "auto",
+    structured: bool = False,
+) -> Callable:
+    """The Jacobian of a function, in the place of `jax.jacfwd` and `jax.jacrev`.
+
+    Args:
+        fun: takes and returns pytrees of arrays.
+        argnums: which positional arguments to differentiate by.
+        has_aux: `fun` returns `(output, aux)`, and so does the Jacobian.
+        holomorphic: promise that a complex function is holomorphic.
+        allow_int: let integer inputs stand, with a trivial Jacobian.
+        order: "auto", "forward", "reverse" or a `layouts.Plan` made for the same shapes.
+        structured: return `layouts.Jacobian` leaves in place of dense arrays.
+
+    Returns:
+        A function of the same arguments that returns the pytree that `jax.jacrev` returns: the
+        structure of the output, in each leaf the structure of the inputs, with arrays of shape
+        output shape + input shape and of the input's dtype.
+
+    Raises:
+        TypeError: where JAX raises it, with JAX's own words (integer inputs, complex outputs ...).
+        LayoutError: an unknown order, or a plan for another function.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> jacobian(lambda x: x * x)(jnp.array([1.0, 2.0, 3.0])).diagonal().tolist()
+        [2.0, 4.0, 6.0]
+    """
+
+    @wraps(fun)
+    def jacobian_of_fun(*args: Any, **kwargs: Any) -> Any:
+        call = _Call.of(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
+        if call is None:
+            # JAX refuses these arguments: let it say so in its own words.
+            return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
+        linearized, aux = call.linearize()
+        if not call.accepts(linearized.value):
+            return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
+        plan = order if isinstance(order, Plan) else make_plan(linearized.graph, order)
+        leaves = call.leaves(linearized, plan, structured)
+        tree = call.assemble(leaves)
+        return (tree, aux) if has_aux else tree
+
+    return jacobian_of_fun
+
+
+def hessian(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    *,
+    order: str | Plan = "auto",
+    structured: bool = False,
+) -> Callable:
+    """The Hessian of a function, in the place of `jax.hessian`: the Jacobian of its gradient.
+
+    Args:
+        fun: takes and returns pytrees of arrays.
+        argnums: which positional arguments to differentiate by.
+        has_aux: `fun` returns `(output, aux)`, and so does the Hessian.
+        holomorphic: promise that a complex function is holomorphic.
+        order: as in `jacobian`, for the Jacobian of the gradient.
+        structured: return `layouts.Jacobian` leaves in place of dense arrays.
+
+    Returns:
+        A function that returns the pytree that `jax.hessian` returns.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> hessian(lambda x: (x**3).sum())(jnp.array([1.0, 2.0])).tolist()
+        [[6.0, 0.0], [0.0, 12.0]]
+    """
+    gradient = jax.jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic)
+    return jacobian(
+        gradient, argnums, has_aux, holomorphic, order=order, structured=structured
+    )
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a Jacobian: the function, its arguments, and which leaves are differentiated."""
+
+    fun: Callable
+    argnums: int | tuple[int, ...]
+    has_aux: bool
+    holomorphic: bool
+    args: tuple
+    kwargs: dict
+    dynamic: list[Any]
+    treedef: Any
+    names: list[str]
+    outputs: list[Any]  # filled with the output's treedef by the trace
+
+    @classmethod
+    def of(
+        cls,
+        fun: Callable,
+        argnums: int | Sequence[int],
+        has_aux: bool,
+        holomorphic: bool,
+        allow_int: bool,
+        args: tuple,
+        kwargs: dict,
+    ) -> "_Call | None":
+        """Read the arguments; None where JAX would refuse them."""
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        if not all(-len(args) <= number < len(args) for number in numbers):
+            return None
+        numbers = tuple(number % len(args) for number in numbers)
+        picked = args[numbers[0]] if isinstance(argnums, int) else tuple(args[n] for n in numbers)
+        dynamic, treedef = jax.tree.flatten(picked)
+        if not all(_accepts_input(leaf, holomorphic, allow_int) for leaf in dynamic):
+            return None
+        kept = numbers[0] if isinstance(argnums, int) else numbers
+        names = leaf_names(fun, args, numbers)
+        return cls(
+            fun, kept, has_aux, holomorphic, args, kwargs, dynamic, treedef, names, []
+        )
+
+    @property
+    def places(self) -> list[int]:
+        """Which of the dynamic leaves are differentiated: the inexact ones."""
+        return [n for n, leaf in enumerate(self.dynamic) if jnp.issubdtype(_dtype(leaf), jnp.inexact)]
+
+    def linearize(self) -> tuple[Linearized, Any]:
+        """Linearise at the arguments; returns the linearisation and the auxiliary output."""
+        primals = [jnp.asarray(self.dynamic[n]) for n in self.places]
+        known = [
+            (leaf, name)
+            for number, arg in enumerate(self.args)
+            for leaf, name in zip(
+                jax.tree.leaves(arg), leaf_names(self.fun, self.args, (number,)), strict=True
+            )
+        ]
+        return linearize(self.flat, primals, [self.names[n] for n in self.places], known, self.has_aux)
+
+    def flat(self, *primals: jax.Array) -> Any:
+        """The function from the differentiated leaves to the output's leaves."""
+        leaves = list(self.dynamic)
+        for place, primal in zip(self.places, primals, strict=True):
+            leaves[place] = primal
+        picked = jax.tree.unflatten(self.treedef, leaves)
+        args = list(self.args)
+        if isinstance(self.argnums, int):
+            args[self.argnums] = picked
+        else:
+            for number, arg in zip(self.argnums, picked, strict=True):
+                args[number] = arg
+        result = self.fun(*args, **self.kwargs)
+        result, aux = result if self.has_aux else (result, None)
+        flat, treedef = jax.tree.flatten(result)
+        self.outputs[:] = [treedef]
+        flat = [jnp.asarray(leaf) for leaf in flat]
+        return (flat, aux) if self.has_aux else flat
+
+    def accepts(self, value: Sequence[jax.Array]) -> bool:
+        """Whether JAX differentiates outputs of these dtypes."""
+        kind = jnp.complexfloating if self.holomorphic else jnp.floating
+        return all(jnp.issubdtype(leaf.dtype, kind) for leaf in value)
+
+    def leaves(
+        self, linearized: Linearized, plan: Plan, structured: bool
+    ) -> list[list[Any]]:
+        """The Jacobian of each output leaf by each dynamic leaf."""
+        graph, results = linearized.graph, plan.apply(linearized.graph)
+        places = self.places
+        wanted = [
+            (results[source, target], graph.shapes[target], graph.shapes[source], place)
+            for target in graph.outputs
+            for source, place in zip(graph.inputs, places, strict=True)
+        ]
+        make = _structured if structured else _dense
+        found = iter(make(wanted, linearized.residuals, self))
+        return [
+            [
+                next(found) if place in places else self.trivial(value, leaf, structured)
+                for place, leaf in enumerate(self.dynamic)
+            ]
+            for value in linearized.value
+        ]
+
+    def trivial(self, value: jax.Array, leaf: Any, structured: bool) -> Any:
+        """By an integer, which `allow_int` lets stand: zeros of its own dtype, as JAX has it."""
+        zero = Jacobian((), (), value.shape, jnp.shape(leaf), _dtype(leaf))
+        return zero if structured else zero.dense()
+
+    def assemble(self, leaves: list[list[Any]]) -> Any:
+        """Put the leaves in the output's tree of the inputs' trees."""
+        inner = [jax.tree.unflatten(self.treedef, row) for row in leaves]
+        return jax.tree.unflatten(self.outputs[0], inner)
+
+
+Wanted = tuple[Terms, tuple[int, ...], tuple[int, ...], int]
+
+
+def _dense(
+    wanted: Sequence[Wanted], residuals: Sequence[jax.Array], call: _Call
+) -> list[jax.Array]:
+    dtypes = [_dtype(call.dynamic[place]) for *_, place in wanted]
+    nodes = [
+        algebra.write(terms, out + into, dtype.itemsize)
+        for (terms, out, into, _), dtype in zip(wanted, dtypes, strict=True)
+    ]
+    arrays = evaluate(nodes, residuals)
+    return [cast(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
+
+
+def _structured(
+    wanted: Sequence[Wanted], residuals: Sequence[jax.Array], call: _Call
+) -> list[Jacobian]:
+    return store(
+        [
+            (terms, out, into, _dtype(call.dynamic[place]), Names(into=call.names[place]))
+            for terms, out, into, place in wanted
+        ],
+        residuals,
+    )
+
+
+def _dtype(leaf: Any) -> np.dtype:
+    return jnp.result_type(leaf)
+
+
+def _accepts_input(leaf: Any, holomorphic: bool, allow_int: bool) -> bool:
+    """Whether JAX differentiates by a leaf of this type."""
+    try:
+        dtype = _dtype(leaf)
+    except TypeError:
+        return False
+    if holomorphic:
+        return jnp.issubdtype(dtype, jnp.complexfloating)
+    whole = jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
+    return jnp.issubdtype(dtype, jnp.floating) or (whole and allow_int)
+
+
+def leaf_names(fun: Callable, args: Sequence[Any], argnums: Sequence[int]) -> list[str]:
+    """How formulas call the leaves of the arguments: `W`, or `params[0].W` inside a pytree."""
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = []
+    for number in argnums:
+        fits = number < len(parameters) and parameters[number].kind in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        base = parameters[number].name if fits else f"x{number}"
+        paths = jax.tree_util.tree_flatten_with_path(args[number])[0]
+        names += [base + "".join(map(_key_text, path)) for path, _ in paths]
+    return names
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, jax.tree_util.DictKey):
+        return f".{key.key}"
+    if isinstance(key, jax.tree_util.GetAttrKey):
+        return f".{key.name}"
+    return str(key)
+
+
