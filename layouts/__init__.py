@@ -1,12 +1,68 @@
-"""Jacobians as labelled tensors."""
+"""A Jacobian is a labelled tensor, and a sum of terms: deltas times factors.
 
-from layouts.conventions import Convention, arrange, convert, read
+Take `D = W X`, that is `D[i,j] = Σ_a W[i,a] X[a,j]`. Row k of W touches row k of D alone, so
+
+    dD[i,j]/dW[k,l] = δ[i,k] X[l,j]        dD[i,j]/dX[k,l] = δ[j,l] W[i,k]
+
+Three questions have their answer here.
+
+*Why a transpose and no inverse?* The Jacobian carries a change of W to a change of D. A gradient
+travels the other way, so it meets the same numbers summed over the other axes:
+`∂L/∂W[k,l] = Σ_ij ∂L/∂D[i,j] δ[i,k] X[l,j] = Σ_j ∂L/∂D[k,j] X[l,j]`, which reads `∂L/∂D Xᵀ`.
+Nothing was solved for, so nothing was inverted.
+
+*Which layout?* A layout is the order in which the axes are written down. With the rows of W and D
+stacked the matrix is `I ⊗ Xᵀ`, with their columns stacked `Xᵀ ⊗ I`, and the denominator
+layout is the transpose of either: `(C B A)ᵀ = Aᵀ Bᵀ Cᵀ`, the same entries in reversed order.
+
+*At what cost?* Chaining two Jacobians sums over the axes between them. A delta makes an axis free,
+and the order of the products decides the rest; from a scalar's end every product is a vector.
+
+    >>> import jax.numpy as jnp, layouts
+    >>> W, X = jnp.ones((4, 3)), jnp.ones((3, 5))
+    >>> J = layouts.jacobian(lambda W, X: W @ X, structured=True)(W, X)
+    >>> print(J)
+    dD[i,j]/dW[k,l] = δ[i,k] X[l,j]
+    >>> print(J.kronecker(vec="rows"), "or", J.kronecker(vec="columns"))
+    I₄ ⊗ Xᵀ or Xᵀ ⊗ I₄
+    >>> cotangent = jnp.ones((4, 5))
+    >>> bool(jnp.allclose(J.vjp(cotangent), cotangent @ X.T))
+    True
+    >>> J.nbytes, J.dense().nbytes
+    (60, 960)
+"""
+
+from layouts import chains
 from layouts.cells import Layout
+from layouts.conventions import Convention, arrange, convert, read
+from layouts.costs import CostReport, cost
 from layouts.errors import LayoutError
 from layouts.identify import identify
 from layouts.jacobian import Jacobian
 from layouts.plan import Plan
 from layouts.products import chain
+from layouts.program import Cost
 from layouts.textbooks import TEXTBOOKS
 from layouts.transforms import hessian, jacobian
-from layouts import chains
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "TEXTBOOKS",
+    "Convention",
+    "Cost",
+    "CostReport",
+    "Jacobian",
+    "Layout",
+    "LayoutError",
+    "Plan",
+    "arrange",
+    "chain",
+    "chains",
+    "convert",
+    "cost",
+    "hessian",
+    "identify",
+    "jacobian",
+    "read",
+]

@@ -23,9 +23,15 @@ from layouts.terms import (
     stored_size,
 )
 
+# The rank of each label in the order in which results are written.
+Order = dict[Label, int]
+
 # Like terms whose sum would store more than they do apart stay apart, but no more than this many,
 # so that the number of terms stays bounded however deep the function is.
 MOST_LIKE_TERMS = 4
+
+# Every order of multiplying this many factors is tried: 180 for five.
+MOST_SEARCHED_FACTORS = 5
 
 
 def identity(shape: Sequence[int]) -> Terms:
@@ -58,17 +64,22 @@ def compose_terms(left: Term, right: Term) -> Term:
     right = afresh(right)
     meet = Unifier()
     bridges = [
-        _bridge(a, b)
-        for a, b in zip(left.into, right.out, strict=True)
-        if not _meets(meet, a, b)
+        _bridge(a, b) for a, b in zip(left.into, right.out, strict=True) if not _meets(meet, a, b)
     ]
     left, right = resolve(left, meet), resolve(right, meet)
     factors = [*left.factors, *right.factors, *(resolve_factor(b, meet) for b in bridges)]
     kept = {*labels_of(left.out), *labels_of(right.into)}
-    middle = {*labels_of(left.into), *labels_of(right.out)} - kept
+    middle = [label for label in labels_of(left.into + right.out) if label not in kept]
     carried = {label for factor in factors for label in factor.labels}
-    coefficient = left.coefficient * right.coefficient * size(middle - carried)
-    return Term(left.out, right.into, contract(factors, kept), coefficient)
+    coefficient = left.coefficient * right.coefficient * size({*middle} - carried)
+    order = _written_order(left.out, right.into, middle)
+    return Term(left.out, right.into, contract(factors, kept, order), coefficient)
+
+
+def _written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
+    """Rank labels: the output's, then the input's, then those to be summed."""
+    labels = dict.fromkeys((*labels_of(out), *labels_of(into), *middle))
+    return {label: rank for rank, label in enumerate(labels)}
 
 
 def _meets(meet: Unifier, left: Axis, right: Axis) -> bool:
@@ -86,42 +97,59 @@ def _bridge(left: Axis, right: Axis) -> Factor:
     return Factor(Identity(sizes(labels), 4), labels)
 
 
-def contract(factors: Iterable[Factor], kept: set[Label]) -> tuple[Factor, ...]:
+def contract(
+    factors: Iterable[Factor], kept: set[Label], order: Order
+) -> tuple[Factor, ...]:
     """Sum every label that is not kept; multiply factors of equal labels; leave the rest apart."""
     groups: list[tuple[set[Label], list[Factor]]] = []
+    apart: list[Factor] = []
     for factor in factors:
         summed, members = set(factor.labels) - kept, [factor]
-        apart = []
-        for group in groups:
-            if summed.isdisjoint(group[0]):
-                apart.append(group)
-            else:
-                summed, members = summed | group[0], group[1] + members
-        groups = [*apart, (summed, members)]
+        if not summed:
+            apart.append(factor)
+            continue
+        touched = [group for group in groups if not summed.isdisjoint(group[0])]
+        groups = [group for group in groups if summed.isdisjoint(group[0])]
+        for other, others in touched:
+            summed, members = summed | other, others + members
+        groups.append((summed, members))
+    for factor in apart:
+        host = next((members for _, members in groups if _absorbs(members, factor, kept)), None)
+        (groups.append((set(), [factor])) if host is None else host.append(factor))
     results = [
-        _contract_group(members, kept) if summed else members[0] for summed, members in groups
+        _contract_group(members, kept, order) if summed else members[0]
+        for summed, members in groups
     ]
-    return merge(results)
+    return merge(results, order)
 
 
-def merge(factors: Iterable[Factor]) -> tuple[Factor, ...]:
+def _absorbs(members: Sequence[Factor], factor: Factor, kept: set[Label]) -> bool:
+    """Whether a contraction's operand takes a factor in for less than its result would."""
+    result = kept & {label for member in members for label in member.labels}
+    if not result.issuperset(factor.labels):
+        return False
+    hosts = [size(m.labels) for m in members if {*m.labels} >= {*factor.labels}]
+    return min(hosts, default=size(result)) < size(result)
+
+
+def merge(factors: Iterable[Factor], order: Order) -> tuple[Factor, ...]:
     """Multiply factors that carry the same labels into one: nothing grows."""
     merged: dict[frozenset[Label], Factor] = {}
     for factor in factors:
         key = frozenset(factor.labels)
         other = merged.get(key)
-        merged[key] = factor if other is None else multiply(other, factor, set(key))
+        merged[key] = factor if other is None else multiply(other, factor, set(key), order)
     return tuple(merged.values())
 
 
-def _contract_group(factors: Sequence[Factor], kept: set[Label]) -> Factor:
+def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -> Factor:
     """Contract factors that summed labels tie together, two at a time, in the cheapest order."""
     remaining = list(_sum_alone(factors, kept))
     for pair in _path(remaining, kept):
         picked = [remaining[n] for n in pair]
         remaining = [f for n, f in enumerate(remaining) if n not in pair]
         needed = kept.union(*(f.labels for f in remaining))
-        remaining.append(multiply(picked[0], picked[1], needed))
+        remaining.append(multiply(picked[0], picked[1], needed, order))
     (result,) = remaining
     return result
 
@@ -138,22 +166,54 @@ def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
 
 
 def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ...]]:
-    """The order of pairwise products: exact for few factors, by opt_einsum."""
-    if len(factors) < 2:
-        return ()
-    if len(factors) == 2:
-        return ((0, 1),)
+    """The order of pairwise products: exact for few factors, by opt_einsum's greedy for many."""
+    if len(factors) <= 2:
+        return ((0, 1),)[: len(factors) - 1]
     inputs = [frozenset(factor.labels) for factor in factors]
+    if len(inputs) <= MOST_SEARCHED_FACTORS:
+        return _cheapest(inputs, frozenset(kept))[1]
     everything = frozenset().union(*inputs)
     extents = {label: label.size for label in everything}
-    search = opt_einsum.paths.optimal if len(factors) <= 5 else opt_einsum.paths.greedy
-    return search(inputs, everything & frozenset(kept), extents)
+    return opt_einsum.paths.greedy(inputs, everything & kept, extents)
 
 
-def multiply(left: Factor, right: Factor, needed: set[Label]) -> Factor:
+def _cheapest(
+    inputs: list[frozenset[Label]], kept: frozenset[Label]
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Try every order. (opt_einsum's own exhaustive search misprices products without a sum.)"""
+    if len(inputs) == 1:
+        return 0, ()
+    found = []
+    for i, j in combinations(range(len(inputs)), 2):
+        rest = [labels for n, labels in enumerate(inputs) if n not in (i, j)]
+        both = inputs[i] | inputs[j]
+        price, path = _cheapest([*rest, both & kept.union(*rest)], kept)
+        found.append((price + size(both), ((i, j), *path)))
+    return min(found)
+
+
+def multiply(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:
     """Multiply two factors and sum the labels that nothing else needs."""
-    labels = tuple(label for label in dict.fromkeys(left.labels + right.labels) if label in needed)
-    return Factor(_contract_node((left, right), labels), labels)
+    first, second = sorted((left, right), key=lambda f: [order[label] for label in f.labels])
+    labels = _product_labels(first.labels, second.labels, needed, order)
+    return Factor(_contract_node((first, second), labels), labels)
+
+
+def _product_labels(
+    first: Sequence[Label], second: Sequence[Label], needed: set[Label], order: Order
+) -> tuple[Label, ...]:
+    """The labels of a product in the order in which it is computed without transposing.
+
+    A sum gives its shared labels, then those of one side, then those of the other; a factor that
+    carries all labels keeps its own; an outer product goes by rank, the labels still to be summed last.
+    """
+    both, either = {*first} & {*second}, {*first} | {*second}
+    if both - needed:
+        shared = [label for label in first if label in both]
+        apart = [label for label in (*first, *second) if label not in both]
+        return tuple(label for label in (*shared, *apart) if label in needed)
+    whole = next((labels for labels in (first, second) if {*labels} == either), None)
+    return tuple(whole or sorted(either, key=order.__getitem__))
 
 
 def _contract_node(factors: Sequence[Factor], output: tuple[Label, ...]) -> Contract:
@@ -173,20 +233,22 @@ def _contract_node(factors: Sequence[Factor], output: tuple[Label, ...]) -> Cont
     )
 
 
-def product(factors: Sequence[Factor]) -> Factor | None:
-    """Multiply all factors into one, small ones first; None where there are none."""
-    remaining = sorted(factors, key=lambda factor: size(factor.labels))
+def product(term: Term) -> Factor | None:
+    """Multiply all factors of a term into one, small ones first; None where there are none."""
+    order = _written_order(term.out, term.into)
+    remaining = sorted(term.factors, key=lambda factor: size(factor.labels))
     while len(remaining) > 1:
         a, b = min(
             combinations(remaining, 2), key=lambda pair: size({*pair[0].labels, *pair[1].labels})
         )
         remaining = [f for f in remaining if f is not a and f is not b]
-        remaining.append(multiply(a, b, {*a.labels, *b.labels}))
+        remaining.append(multiply(a, b, {*a.labels, *b.labels}, order))
     return remaining[0] if remaining else None
 
 
 def settle(term: Term) -> Term:
     """Multiply each factor into another that carries its labels too, so that less is stored."""
+    order = _written_order(term.out, term.into)
     factors = sorted(term.factors, key=lambda factor: size(factor.labels), reverse=True)
     kept: list[Factor] = []
     while factors:
@@ -194,7 +256,7 @@ def settle(term: Term) -> Term:
         hosts = [n for n, host in enumerate(factors) if {*factor.labels} <= {*host.labels}]
         if hosts:
             host = factors[hosts[-1]]
-            factors[hosts[-1]] = multiply(factor, host, {*host.labels})
+            factors[hosts[-1]] = multiply(factor, host, {*host.labels}, order)
         else:
             kept.append(factor)
     return Term(term.out, term.into, tuple(kept), term.coefficient)
@@ -221,7 +283,9 @@ def combine(terms: Iterable[Term]) -> Terms:
     return tuple(term for _, term in distinct)
 
 
-def _alike(one: Term, pattern: tuple, other: Term, other_pattern: tuple) -> tuple[Term, Term] | None:
+def _alike(
+    one: Term, pattern: tuple, other: Term, other_pattern: tuple
+) -> tuple[Term, Term] | None:
     """Both terms in the same labels if they have the same matching, else None."""
     if pattern != other_pattern:
         refined = _refine(one, other)
@@ -274,7 +338,7 @@ def add_like(one: Term, other: Term) -> Term:
     """Add two terms that are written in the same labels."""
     if one.factors == other.factors:
         return Term(one.out, one.into, one.factors, one.coefficient + other.coefficient)
-    values = [product(one.factors), product(other.factors)]
+    values = [product(one), product(other)]
     present = [value for value in values if value is not None]
     labels = tuple(dict.fromkeys(label for value in present for label in value.labels))
     place = {label: n for n, label in enumerate(labels)}
@@ -300,7 +364,7 @@ def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
         terms = ()
     operands, patterns = [], []
     for term in terms:
-        value = product(term.factors)
+        value = product(term)
         number = {label: n for n, label in enumerate(term.labels)}
         operands += [] if value is None else [value.node]
         patterns.append(

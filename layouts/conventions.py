@@ -186,38 +186,6 @@ def arrange_array(
     return matrix if form is Form.MATRIX else matrix.T
 
 
-def as_matrix(
-    dense: Array,
-    convention: Convention | Layout | str,
-    out_shape: Iterable[int],
-    in_shape: Iterable[int],
-) -> Array:
-    """The matrix of the linear map, in every case: 1×n for a scalar by a vector, never p×q.
-
-    Args:
-        dense: the array of shape out_shape + in_shape.
-        convention: numerator layout for (out.size, in.size), denominator for its transpose.
-        out_shape: shape of the output.
-        in_shape: shape of the input.
-
-    Raises:
-        LayoutError: the array has another shape, or the layout is mixed, which has no such rule.
-
-    Example:
-        >>> as_matrix(np.ones((2, 3, 5)), "denominator", (2,), (3, 5)).shape
-        (15, 2)
-    """
-    convention, dense = _convention(convention), _array(dense)
-    out, into = _shapes(out_shape, in_shape)
-    _check_dense(dense, out, into)
-    if convention.layout not in (Layout.NUMERATOR, Layout.DENOMINATOR):
-        remedy = "choose one of the two, or write the derivative with layouts.arrange"
-        expected = "'numerator' or 'denominator'"
-        raise LayoutError("layout of a matrix", expected, f"{str(convention.layout)!r}", remedy)
-    matrix = _stack(dense, convention, out, into)
-    return matrix if convention.layout is Layout.NUMERATOR else matrix.T
-
-
 def read(
     array: Array,
     convention: Convention | Layout | str,

@@ -22,6 +22,9 @@ from layouts.program import (
     schedule,
 )
 
+# An operand broadcast to this many times its size is worth storing.
+WORTH_STORING = 8
+
 
 def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.Array]:
     """Compute the nodes.
@@ -45,7 +48,9 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
     values: list[jax.Array] = []
     applied: dict[int, Sequence[jax.Array]] = {}
     for node in ordered:
-        operands = [values[place[id(operand)]] for operand in node.operands]
+        operands = [
+            _settled(operand, values[place[id(operand)]], node) for operand in node.operands
+        ]
         if isinstance(node, Leaf):
             values.append(residuals[node.index])
         elif isinstance(node, Apply):
@@ -57,6 +62,21 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
     return [values[place[id(root)]] for root in roots]
+
+
+def _settled(operand: Node, value: jax.Array, user: Node) -> jax.Array:
+    """Keep a computed operand as an array where it is broadcast to many times its size.
+
+    Fused, XLA would compute it again for every entry that it is broadcast to.
+    """
+    computed = not isinstance(operand, Leaf | Reshape)
+    if computed and user.size >= WORTH_STORING * operand.size > 0 and not _sums(user):
+        return lax.optimization_barrier(value)
+    return value
+
+
+def _sums(node: Node) -> bool:
+    return isinstance(node, Contract) and node.summed
 
 
 def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:

@@ -48,8 +48,9 @@ class Graph:
     @property
     def intermediates(self) -> list[int]:
         """The vertices to eliminate, in topological order."""
-        ends = {*self.inputs, *self.outputs}
-        return [vertex for vertex in range(len(self.shapes)) if vertex not in ends]
+        touched = {vertex for edge in self.edges for vertex in edge}
+        touched.update(v for opaque in self.opaques for v in opaque.inputs + opaque.outputs)
+        return sorted(touched - {*self.inputs, *self.outputs})
 
     def pruned(self) -> "Graph":
         """Without the vertices that no input reaches or that reach no output."""

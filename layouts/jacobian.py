@@ -164,9 +164,7 @@ class Jacobian:
             raise LayoutError("gram side", "'out' or 'in'", repr(side), "J.gram('out') is J Jᵀ")
         return self @ self.T if side == "out" else self.T @ self
 
-    def kronecker(
-        self, layout: Layout | str = Layout.NUMERATOR, vec: str = "rows"
-    ) -> str | None:
+    def kronecker(self, layout: Layout | str = Layout.NUMERATOR, vec: str = "rows") -> str | None:
         """The matrix as Kronecker products, such as `I₄ ⊗ Xᵀ`; None where a term has no such form.
 
         Args:
@@ -288,7 +286,11 @@ def store(
 def _name(factor: Factor) -> str | None:
     """A factor that is an array of the user's, perhaps reshaped, keeps its name."""
     node = factor.node
-    while len(node.operands) == 1 and node.size == node.operands[0].size and not isinstance(node, Leaf):
+    while (
+        len(node.operands) == 1
+        and node.size == node.operands[0].size
+        and not isinstance(node, Leaf)
+    ):
         (node,) = node.operands
     return node.name if isinstance(node, Leaf) else None
 
@@ -317,8 +319,13 @@ def _encode(term: Term) -> tuple:
     """A term's structure as plain values, so that two Jacobians of one structure compare equal."""
     number = {label: place for place, label in enumerate(term.labels)}
     factors = tuple(
-        (f.node.index, f.node.shape, f.node.itemsize, Names(f.node.name or ""),
-         tuple(number[label] for label in f.labels))
+        (
+            f.node.index,
+            f.node.shape,
+            f.node.itemsize,
+            Names(f.node.name or ""),
+            tuple(number[label] for label in f.labels),
+        )
         for f in term.factors
         if isinstance(f.node, Leaf)
     )
@@ -338,10 +345,11 @@ def _decode(code: tuple) -> Term:
         axes(out),
         axes(into),
         tuple(
-            Factor(Leaf(shape, itemsize, (), index, name.out or None), tuple(labels[n] for n in numbers))
+            Factor(
+                Leaf(shape, itemsize, (), index, name.out or None),
+                tuple(labels[n] for n in numbers),
+            )
             for index, shape, itemsize, name, numbers in factors
         ),
         coefficient,
     )
-
-

@@ -89,7 +89,8 @@ def linearize(
     reader.graph.inputs = tuple(source.number for source in sources)
     results = reader.read(closed.jaxpr, constants, sources)
     reader.graph.outputs = tuple(
-        reader.output(result, var) for result, var in zip(results, closed.jaxpr.outvars, strict=True)
+        reader.output(result, var)
+        for result, var in zip(results, closed.jaxpr.outvars, strict=True)
     )
     linearized = Linearized(value, reader.graph.pruned(), reader.residuals)
     return linearized, aux[0] if has_aux else None

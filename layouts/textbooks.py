@@ -43,7 +43,7 @@ _TABLE: Mapping[str, tuple[str, Cells, Vec | None]] = {
     # Laid out like Y and like the transpose of X, so a vector by a scalar is a column.
     "minka": (
         "Minka, Old and New Matrix Algebra",
-        Cells(s_by_x="row", s_by_X="q×p", y_by_s="column", y_by_x="m×n", Y_by_s="m×n"),
+        Cells(s_by_x="row", s_by_X="q×p", y_by_x="m×n", Y_by_s="m×n"),
         "columns",
     ),
     "matrix-cookbook": ("The Matrix Cookbook", _UNVERIFIED, "columns"),

@@ -99,9 +99,23 @@ def hessian(
         [[6.0, 0.0], [0.0, 12.0]]
     """
     gradient = jax.jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    return jacobian(
-        gradient, argnums, has_aux, holomorphic, order=order, structured=structured
-    )
+    return jacobian(gradient, argnums, has_aux, holomorphic, order=order, structured=structured)
+
+
+def linearize_call(
+    fun: Callable, argnums: int | Sequence[int], args: tuple, kwargs: dict
+) -> Linearized:
+    """Linearise a function at its arguments, with the checks that `jacobian` makes.
+
+    Raises:
+        TypeError: where `jax.jacrev` raises it.
+    """
+    call = _Call.of(fun, argnums, False, False, False, args, kwargs)
+    linearized = None if call is None else call.linearize()[0]
+    if call is None or linearized is None or not call.accepts(linearized.value):
+        jax.jacrev(fun, argnums)(*args, **kwargs)
+        raise TypeError("these arguments cannot be differentiated by")
+    return linearized
 
 
 @dataclass(frozen=True)
@@ -141,14 +155,14 @@ class _Call:
             return None
         kept = numbers[0] if isinstance(argnums, int) else numbers
         names = leaf_names(fun, args, numbers)
-        return cls(
-            fun, kept, has_aux, holomorphic, args, kwargs, dynamic, treedef, names, []
-        )
+        return cls(fun, kept, has_aux, holomorphic, args, kwargs, dynamic, treedef, names, [])
 
     @property
     def places(self) -> list[int]:
         """Which of the dynamic leaves are differentiated: the inexact ones."""
-        return [n for n, leaf in enumerate(self.dynamic) if jnp.issubdtype(_dtype(leaf), jnp.inexact)]
+        return [
+            n for n, leaf in enumerate(self.dynamic) if jnp.issubdtype(_dtype(leaf), jnp.inexact)
+        ]
 
     def linearize(self) -> tuple[Linearized, Any]:
         """Linearise at the arguments; returns the linearisation and the auxiliary output."""
@@ -160,7 +174,9 @@ class _Call:
                 jax.tree.leaves(arg), leaf_names(self.fun, self.args, (number,)), strict=True
             )
         ]
-        return linearize(self.flat, primals, [self.names[n] for n in self.places], known, self.has_aux)
+        return linearize(
+            self.flat, primals, [self.names[n] for n in self.places], known, self.has_aux
+        )
 
     def flat(self, *primals: jax.Array) -> Any:
         """The function from the differentiated leaves to the output's leaves."""
@@ -186,9 +202,7 @@ class _Call:
         kind = jnp.complexfloating if self.holomorphic else jnp.floating
         return all(jnp.issubdtype(leaf.dtype, kind) for leaf in value)
 
-    def leaves(
-        self, linearized: Linearized, plan: Plan, structured: bool
-    ) -> list[list[Any]]:
+    def leaves(self, linearized: Linearized, plan: Plan, structured: bool) -> list[list[Any]]:
         """The Jacobian of each output leaf by each dynamic leaf."""
         graph, results = linearized.graph, plan.apply(linearized.graph)
         places = self.places
@@ -285,5 +299,3 @@ def _key_text(key: Any) -> str:
     if isinstance(key, jax.tree_util.GetAttrKey):
         return f".{key.name}"
     return str(key)
-
-

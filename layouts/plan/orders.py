@@ -1,14 +1,41 @@
 """Orders of elimination: forward, reverse, greedy, and the exact optimum on chains."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from layouts.algebra import compose
+from layouts.algebra import combine, compose
+from layouts.axes import labels_of
 from layouts.graph import Graph
 from layouts.plan.elimination import Elimination, Step
+from layouts.program import Node
 from layouts.terms import Terms
 
 # Interval programming composes n³/6 pairs: a longer chain is left to the greedy order.
 LONGEST_CHAIN = 24
+
+
+def elementwise(graph: Graph) -> tuple[tuple[Step, ...], Graph]:
+    """Eliminate the vertices inside elementwise functions, which every order starts with.
+
+    JAX writes `tanh′` and `gelu′` as several equations; eliminated first, they are one diagonal
+    edge, as people see them. Returns the steps and the graph that is left.
+    """
+    state = Elimination(graph)
+    steps = []
+    for vertex in graph.intermediates:
+        into, out = state.into.get(vertex, {}), state.out.get(vertex, {})
+        few = len(into) * len(out) <= len(into) + len(out)
+        edges = (*into.values(), *out.values())
+        if few and not state.incident(vertex) and all(map(_diagonal, edges)):
+            state.eliminate(vertex)
+            steps.append(Step("eliminate", vertex))
+    edges = {(u, v): terms for v, into in state.into.items() for u, terms in into.items()}
+    return tuple(steps), replace(graph, edges=edges)
+
+
+def _diagonal(terms: Terms) -> bool:
+    """Whether every label is a delta: entries are moved and scaled, never mixed."""
+    return all({*labels_of(t.out)} == {*labels_of(t.into)} for t in terms)
 
 
 def forward(graph: Graph) -> tuple[Step, ...]:
@@ -53,22 +80,26 @@ def mixed(graph: Graph, pushed: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+# What orders are compared by: multiplications, then additions.
+Price = tuple[int, int]
+
+
 class _Greedy:
     """Eliminates the cheapest vertex next, re-costing only the neighbours of the last one."""
 
     def __init__(self, graph: Graph, state: Elimination | None = None):
         self.graph = graph
         self.state = state or Elimination(graph)
-        self.known: dict[tuple[int, int, int], tuple[Terms, Terms, int]] = {}
+        self.known: dict[tuple[int, int, int], tuple[tuple[Terms, ...], Price]] = {}
 
-    def exhaust(self, limit: int | None = None) -> Iterator[Step]:
-        """Eliminate every vertex that no opaque map touches and that costs within the limit."""
+    def exhaust(self, only_free: bool = False) -> Iterator[Step]:
+        """Eliminate every vertex that no opaque map touches, or only those that cost nothing."""
         state = self.state
         vertices = [v for v in self.graph.intermediates if not state.incident(v)]
         price = {v: self._price(v) for v in vertices}
         while price:
             vertex = min(price, key=lambda v: (price[v], v))
-            if limit is not None and price[vertex] > limit:
+            if only_free and price[vertex][0] > 0:
                 return
             neighbours = {*state.into.get(vertex, {}), *state.out.get(vertex, {})}
             state.eliminate(vertex)
@@ -76,39 +107,42 @@ class _Greedy:
             yield Step("eliminate", vertex)
             price.update({v: self._price(v) for v in neighbours if v in price})
 
-    def _price(self, vertex: int) -> int:
-        """The multiplications of eliminating a vertex now."""
+    def _price(self, vertex: int) -> Price:
+        """The multiplications and additions of eliminating a vertex now."""
         state = self.state
-        return sum(
+        pairs = [
             self._pair(source, vertex, target, left, right)
             for source, right in state.into.get(vertex, {}).items()
             for target, left in state.out.get(vertex, {}).items()
-        )
+        ]
+        return sum(p for p, _ in pairs), sum(a for _, a in pairs)
 
-    def _pair(self, source: int, vertex: int, target: int, left: Terms, right: Terms) -> int:
+    def _pair(self, source: int, vertex: int, target: int, left: Terms, right: Terms) -> Price:
+        """The price of one product and of adding it to what stands there, remembered."""
         key = (source, vertex, target)
+        edges = (left, right, self.state.into.get(target, {}).get(source, ()))
         seen = self.known.get(key)
-        if seen is None or seen[0] is not left or seen[1] is not right:
-            self.known[key] = (left, right, price_of(left, right))
-        return self.known[key][2]
+        if seen is None or any(a is not b for a, b in zip(seen[0], edges, strict=True)):
+            self.known[key] = seen = (edges, price_of(*edges))
+        return seen[1]
 
 
-def price_of(left: Terms, right: Terms) -> int:
-    """The multiplications of composing two Jacobians, beyond what they cost themselves."""
-    before = {id(f.node) for term in left + right for f in term.factors}
-    after = [f.node for term in compose(left, right) for f in term.factors]
-    return _beyond(after, before)
+def price_of(left: Terms, right: Terms, before: Terms = ()) -> Price:
+    """The multiplications and additions of `left` after `right` plus `before`, these given."""
+    known = {id(f.node) for term in left + right + before for f in term.factors}
+    total = combine((*before, *compose(left, right)))
+    return _beyond([f.node for term in total for f in term.factors], known)
 
 
-def _beyond(nodes: list, known: set[int]) -> int:
-    total, stack, seen = 0, list(nodes), set(known)
-    while stack:
-        node = stack.pop()
+def _beyond(nodes: list[Node], known: set[int]) -> Price:
+    products, sums, seen = 0, 0, set(known)
+    while nodes:
+        node = nodes.pop()
         if id(node) not in seen:
             seen.add(id(node))
-            total += node.multiplications
-            stack.extend(node.operands)
-    return total
+            products, sums = products + node.multiplications, sums + node.additions
+            nodes.extend(node.operands)
+    return products, sums
 
 
 def chain(graph: Graph) -> tuple[Step, ...] | None:
@@ -120,13 +154,13 @@ def chain(graph: Graph) -> tuple[Step, ...] | None:
     if graph.opaques or len(graph.inputs) != 1 or len(graph.outputs) != 1:
         return None
     search = _Greedy(graph)
-    steps = list(search.exhaust(limit=0))
+    steps = list(search.exhaust(only_free=True))
     path = _path(graph, search.state)
     if path is None or len(path) > LONGEST_CHAIN:
         return None
-    best: dict[tuple[int, int], tuple[int, Terms, int]] = {}
+    best: dict[tuple[int, int], tuple[Price, Terms, int]] = {}
     for place in range(len(path) - 1):
-        best[place, place + 1] = (0, search.state.out[path[place]][path[place + 1]], -1)
+        best[place, place + 1] = ((0, 0), search.state.out[path[place]][path[place + 1]], -1)
     for length in range(2, len(path)):
         for i in range(len(path) - length):
             best[i, i + length] = _cheapest_split(best, i, i + length)
@@ -136,12 +170,13 @@ def chain(graph: Graph) -> tuple[Step, ...] | None:
 
 
 def _cheapest_split(
-    best: dict[tuple[int, int], tuple[int, Terms, int]], i: int, j: int
-) -> tuple[int, Terms, int]:
+    best: dict[tuple[int, int], tuple[Price, Terms, int]], i: int, j: int
+) -> tuple[Price, Terms, int]:
     candidates = []
     for k in range(i + 1, j):
         (below, right, _), (above, left, _) = best[i, k], best[k, j]
-        candidates.append((below + above + price_of(left, right), k))
+        prices = (below, above, price_of(left, right))
+        candidates.append(((sum(p for p, _ in prices), sum(a for _, a in prices)), k))
     total, k = min(candidates)
     return total, compose(best[k, j][1], best[i, k][1]), k
 
@@ -166,5 +201,3 @@ def _path(graph: Graph, state: Elimination) -> list[int] | None:
         if len(state.into[path[-1]]) != 1:
             return None
     return path
-
-

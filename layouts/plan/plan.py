@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from layouts.algebra import settle
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.plan import orders
@@ -47,7 +48,7 @@ class Plan:
                 f"a function with {len(graph.shapes)} vertices of other shapes or structure",
                 "make a plan for this function and these shapes: layouts.cost(fun)(*args).plan",
             )
-        return Elimination(graph).run(self.steps)
+        return _settled(Elimination(graph).run(self.steps))
 
     def __str__(self) -> str:
         """The steps, one a line."""
@@ -76,6 +77,10 @@ def fingerprint(graph: Graph) -> tuple:
     )
 
 
+def _settled(results: Results) -> Results:
+    return {edge: tuple(map(settle, terms)) for edge, terms in results.items()}
+
+
 def roots(results: Results) -> list[Node]:
     """The arrays that a result stores."""
     return [factor.node for terms in results.values() for term in terms for factor in term.factors]
@@ -97,12 +102,13 @@ def make_plan(graph: Graph, order: str = "auto") -> Plan:
         raise LayoutError(
             "order", "'auto', 'forward', 'reverse' or a Plan", repr(order), "pass one of these"
         )
-    plans = [_costed(graph, name, steps) for name, steps in candidates[order](graph)]
+    prefix, reduced = orders.elementwise(graph)
+    plans = [_costed(graph, name, prefix + rest) for name, rest in candidates[order](reduced)]
     return min(plans, key=lambda plan: (plan.cost.multiplications, plan.cost.moved_bytes))
 
 
 def _costed(graph: Graph, name: str, steps: tuple[Step, ...]) -> Plan:
-    results = Elimination(graph).run(steps)
+    results = _settled(Elimination(graph).run(steps))
     return Plan(
         name,
         steps,

@@ -28,5 +28,3 @@ def dot_general(equation: Equation) -> dict[int, Terms]:
     assert known.value is not None
     factor = equation.factor(tuple(axes[1 - position]), known.value, known.name)
     return {position: (Term(tuple(out), tuple(axes[position]), (factor,)),)}
-
-

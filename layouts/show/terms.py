@@ -51,7 +51,9 @@ def _negative(number: complex) -> bool:
 
 def factor_names(terms: Terms, taken: Iterable[str] = ()) -> dict[int, str]:
     """A name for each leaf: its own, or the next free capital letter."""
-    leaves = {f.node.index: f.node.name for t in terms for f in t.factors if isinstance(f.node, Leaf)}
+    leaves = {
+        f.node.index: f.node.name for t in terms for f in t.factors if isinstance(f.node, Leaf)
+    }
     used = {*taken, *(name for name in leaves.values() if name)}
     free = (name for name in chain(FACTOR_NAMES, (f"A{n}" for n in count(1))) if name not in used)
     return {index: name or next(free) for index, name in leaves.items()}
@@ -156,7 +158,9 @@ def _pairings(out: Axes, into: Axes) -> Iterator[list[tuple[Axis, Axis]]]:
     for places in combinations(range(rank), min(len(out), len(into))):
         shorter = dict(zip(places, out if len(out) < rank else into, strict=True))
         padded = [shorter.get(place, ()) for place in range(rank)]
-        pairs = list(zip(padded, into, strict=True) if len(out) < rank else zip(out, padded, strict=True))
+        pairs = list(
+            zip(padded, into, strict=True) if len(out) < rank else zip(out, padded, strict=True)
+        )
         deltas = {*labels_of(out)} & {*labels_of(into)}
         if all(({*a, *b} & deltas) <= ({*a} & {*b}) for a, b in pairs):
             yield pairs
@@ -193,5 +197,7 @@ def _outer(out: Axis, into: Axis, factors: Sequence[Factor], names: dict[int, st
     if len(column) + len(row) < len(factors) or len(column) > 1 or len(row) > 1:
         return None
     left = column[0] if column else (f"𝟏{str(out[0].size).translate(SUBSCRIPTS)}" if out else "")
-    right = f"{row[0]}ᵀ" if row else (f"𝟏{str(into[0].size).translate(SUBSCRIPTS)}ᵀ" if into else "")
+    right = (
+        f"{row[0]}ᵀ" if row else (f"𝟏{str(into[0].size).translate(SUBSCRIPTS)}ᵀ" if into else "")
+    )
     return f"{left} {right}".strip()

@@ -1,0 +1,292 @@
+"""Jaxprs as expressions: each variable as what it is of the named inputs.
+
+A primitive is written as people write it (`_PRIMITIVES`); one that is not in the table is written
+`name(operands)`, which says less but nothing wrong. Calls are read through.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+
+from layouts.linearize import INLINED
+from layouts.show.products import einsum, reduce
+from layouts.show.values import Shape, Value, Values
+
+
+def read(
+    values: Values, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Value]
+) -> list[Value]:
+    """Read a jaxpr.
+
+    Args:
+        values: makes the expressions.
+        jaxpr: the program.
+        constants: the arrays that it holds.
+        arguments: the expressions of its inputs.
+
+    Returns:
+        The expressions of its outputs.
+
+    Example:
+        >>> closed = jax.make_jaxpr(lambda x: -jnp.sin(x))(1.0)
+        >>> values = Values()
+        >>> (result,) = read(values, closed.jaxpr, closed.consts, [values.name("x", ())])
+        >>> result.head, result.detail, result.operands[0].detail
+        ('sum', (-1,), ('sin',))
+    """
+    environment: dict[Var, Value] = {}
+    known = [constant(values, array) for array in constants]
+    environment.update(zip(jaxpr.constvars, known, strict=True))
+    environment.update(zip(jaxpr.invars, arguments, strict=True))
+
+    def lookup(atom: Any) -> Value:
+        return constant(values, atom.val) if isinstance(atom, Literal) else environment[atom]
+
+    for equation in jaxpr.eqns:
+        operands = tuple(lookup(atom) for atom in equation.invars)
+        environment.update(zip(equation.outvars, _results(values, equation, operands), strict=True))
+    return [lookup(atom) for atom in jaxpr.outvars]
+
+
+def constant(values: Values, array: Any) -> Value:
+    """A number, an array that repeats one number, or else an array without an expression."""
+    shape = np.shape(array)
+    if isinstance(array, jax.core.Tracer) or np.size(array) == 0:
+        return values.unique("const", shape)
+    kind = np.asarray(array) if jnp.issubdtype(jnp.result_type(array), jnp.number) else None
+    if kind is not None and bool((kind == kind.reshape(-1)[0]).all()):
+        return values.number(kind.reshape(-1)[0].item())
+    if shape == () and jnp.result_type(array) == bool:
+        return values.name(str(bool(array)), ())
+    return values.unique("const", shape)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One equation with what its operands are."""
+
+    values: Values
+    equation: JaxprEqn
+    operands: tuple[Value, ...]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.equation.params
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The shapes of the operands, every repetition counted."""
+        return [getattr(atom.aval, "shape", ()) for atom in self.equation.invars]
+
+    @property
+    def shape(self) -> Shape:
+        return getattr(self.equation.outvars[0].aval, "shape", ())
+
+    @property
+    def full(self) -> list[Value]:
+        """The operands with every repetition spelt out."""
+        return [self.values.full(v, s) for v, s in zip(self.operands, self.shapes, strict=True)]
+
+    def kind(self, place: int = 0) -> Any:
+        """The dtype of an operand."""
+        return self.equation.invars[place].aval.dtype
+
+
+def _results(
+    values: Values, equation: JaxprEqn, operands: tuple[Value, ...]
+) -> Sequence[Value]:
+    name = equation.primitive.name
+    if name in INLINED and INLINED[name] in equation.params:
+        body = equation.params[INLINED[name]]
+        return read(values, getattr(body, "jaxpr", body), getattr(body, "consts", ()), operands)
+    step = _Step(values, equation, operands)
+    if name in _PRIMITIVES:
+        return [_PRIMITIVES[name](step)]
+    outputs = [getattr(var.aval, "shape", ()) for var in equation.outvars]
+    return values.unknown(name, step.full, outputs)
+
+
+def _function(name: str) -> Callable[[_Step], Value]:
+    """An elementwise function."""
+    return lambda step: step.values.call(name, step.operands)
+
+
+def _sum(*coefficients: int) -> Callable[[_Step], Value]:
+    return lambda step: step.values.add(zip(coefficients, step.operands, strict=True))
+
+
+def _product(*exponents: int) -> Callable[[_Step], Value]:
+    return lambda step: step.values.multiply(zip(step.operands, exponents, strict=True))
+
+
+def _comparison(sign: str) -> Callable[[_Step], Value]:
+    return lambda step: step.values.compare(sign, *step.operands)
+
+
+def _reduction(name: str) -> Callable[[_Step], Value]:
+    return lambda step: reduce(step.values, name, step.full[0], step.params["axes"])
+
+
+def _cumulative(name: str) -> Callable[[_Step], Value]:
+    def write(step: _Step) -> Value:
+        options = [f"axis={step.params['axis']}"] + ["reverse=True"] * step.params["reverse"]
+        return step.values.call(name, step.full, tuple(options), step.shape)
+
+    return write
+
+
+def _same(step: _Step) -> Value:
+    return step.operands[0]
+
+
+def _one_minus_square(step: _Step) -> Value:
+    one, square = step.values.number(1), step.values.multiply([(step.operands[0], 2)])
+    return step.values.add([(1, one), (-1, square)])
+
+
+def _inverse_root(step: _Step) -> Value:
+    return step.values.multiply([(step.values.call("sqrt", step.operands), -1)])
+
+
+def _maximum(step: _Step) -> Value:
+    left, right = step.operands
+    for one, other in ((left, right), (right, left)):
+        if one is step.values.number(-np.inf):
+            return other
+        if one is step.values.number(0):
+            return step.values.call("relu", (other,))
+    return step.values.call("maximum", step.operands)
+
+
+def _power(step: _Step) -> Value:
+    base, exponent = step.operands
+    number = exponent.detail[0] if exponent.head == "number" else None
+    if isinstance(number, int):
+        return step.values.multiply([(base, number)])
+    return step.values.call("power", step.operands)
+
+
+def _convert(step: _Step) -> Value:
+    """A change of precision is not written; truth values become ones and zeros."""
+    old, new = step.kind(), step.params["new_dtype"]
+    (value,) = step.operands
+    if old == new:
+        return value
+    if old == bool:
+        return step.values.indicator(value)
+    if new == bool:
+        return step.values.compare("!=", value, step.values.number(0))
+    if jnp.issubdtype(new, jnp.complexfloating) or jnp.issubdtype(old, jnp.integer):
+        return value
+    if jnp.issubdtype(old, jnp.floating) and jnp.issubdtype(new, jnp.floating):
+        return value
+    return step.values.call("real" if jnp.issubdtype(new, jnp.floating) else "int", (value,))
+
+
+def _select(step: _Step) -> Value:
+    if step.kind() != bool:
+        return step.values.unknown("select_n", step.full, [step.shape])[0]
+    which, otherwise, where = step.operands
+    if where is otherwise:
+        return where
+    return step.values.call("where", (which, where, otherwise))
+
+
+def _broadcast(step: _Step) -> Value:
+    places = step.params["broadcast_dimensions"]
+    return step.values.expand(step.operands[0], step.shapes[0], places, step.params["shape"])
+
+
+def _reshape(step: _Step) -> Value:
+    if step.params.get("dimensions") is not None:
+        return step.values.unknown("reshape", step.full, [step.shape])[0]
+    return step.values.reshape(step.operands[0], step.shapes[0], step.shape)
+
+
+def _transpose(step: _Step) -> Value:
+    order = tuple(step.params["permutation"])
+    return step.values.transpose(step.operands[0], step.shapes[0], order)
+
+
+def _slice(step: _Step) -> Value:
+    starts, limits = step.params["start_indices"], step.params["limit_indices"]
+    strides = step.params["strides"] or (1,) * len(starts)
+    entries = []
+    for start, limit, stride, extent in zip(starts, limits, strides, step.shapes[0], strict=True):
+        first, last = str(start) if start else "", str(limit) if limit < extent else ""
+        entries.append(f"{first}:{last}" + (f":{stride}" if stride != 1 else ""))
+    while len(entries) > 1 and entries[-1] == ":":
+        entries.pop()
+    return step.values.index(step.full[0], tuple(entries), step.shape)
+
+
+def _concatenate(step: _Step) -> Value:
+    options = (f"axis={step.params['dimension']}",)
+    return step.values.call("concat", step.full, options, step.shape)
+
+
+def _dot_general(step: _Step) -> Value:
+    (contracted, batch), shapes = step.params["dimension_numbers"], step.shapes
+    labels = iter(range(sum(map(len, shapes))))
+    indices = [[next(labels) for _ in shape] for shape in shapes]
+    for pairs in (contracted, batch):
+        for left, right in zip(*pairs, strict=True):
+            indices[1][right] = indices[0][left]
+    output = [indices[0][axis] for axis in batch[0]]
+    for side in (0, 1):
+        taken = {*contracted[side], *batch[side]}
+        output += [n for axis, n in enumerate(indices[side]) if axis not in taken]
+    extents = [extent for shape in shapes for extent in shape]
+    return einsum(step.values, step.operands, indices, output, extents)
+
+
+_PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
+    **{name: _function(name) for name in ("abs", "atan2", "ceil", "cos", "cosh", "erf", "exp")},
+    **{name: _function(name) for name in ("expm1", "floor", "log", "log1p", "sign", "sin")},
+    **{name: _function(name) for name in ("sinh", "sqrt", "tan", "tanh", "real", "imag")},
+    **{f"reduce_{name}": _reduction(name) for name in ("sum", "max", "min", "prod")},
+    **{name: _cumulative(name) for name in ("cumsum", "cumprod", "cummax", "cummin")},
+    "add": _sum(1, 1),
+    "add_any": _sum(1, 1),
+    "and": _function("logical_and"),
+    "broadcast_in_dim": _broadcast,
+    "concatenate": _concatenate,
+    "conj": _function("conj"),
+    "convert_element_type": _convert,
+    "copy": _same,
+    "copy_p": _same,
+    "div": _product(1, -1),
+    "dot_general": _dot_general,
+    "eq": _comparison("=="),
+    "expand_dims": _reshape,
+    "ge": _comparison(">="),
+    "gt": _comparison(">"),
+    "integer_pow": lambda step: step.values.multiply([(step.operands[0], step.params["y"])]),
+    "le": _comparison("<="),
+    "logistic": _function("sigmoid"),
+    "lt": _comparison("<"),
+    "max": _maximum,
+    "min": _function("minimum"),
+    "mul": _product(1, 1),
+    "ne": _comparison("!="),
+    "neg": _sum(-1),
+    "not": _function("logical_not"),
+    "one_minus_square": _one_minus_square,
+    "or": _function("logical_or"),
+    "pow": _power,
+    "reduce_precision": _same,
+    "reshape": _reshape,
+    "rsqrt": _inverse_root,
+    "select_n": _select,
+    "slice": _slice,
+    "square": lambda step: step.values.multiply([(step.operands[0], 2)]),
+    "squeeze": _reshape,
+    "stop_gradient": _same,
+    "sub": _sum(1, -1),
+    "transpose": _transpose,
+}

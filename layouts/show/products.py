@@ -1,0 +1,118 @@
+"""Products of arrays with labelled axes, written the plainest way that says the same."""
+
+from collections.abc import Sequence
+from string import ascii_lowercase, ascii_uppercase
+
+from layouts.show.values import Shape, Value, Values
+
+LETTERS = ascii_lowercase[8:] + ascii_lowercase[:8] + ascii_uppercase
+Indices = Sequence[int]
+
+
+def align(
+    values: Values, value: Value, shape: Shape, indices: Indices, output: Indices, target: Shape
+) -> Value:
+    """Move an array's axes to where the output has them, so that it broadcasts against it.
+
+    Args:
+        values: makes the result.
+        value: the array.
+        shape: its shape.
+        indices: the index of each of its axes, no two the same.
+        output: the index of each axis of the output.
+        target: the output's shape.
+    """
+    order = tuple(sorted(range(len(indices)), key=lambda axis: output.index(indices[axis])))
+    value = values.transpose(value, shape, order)
+    places = [output.index(indices[axis]) for axis in order]
+    return values.expand(value, tuple(shape[axis] for axis in order), places, target)
+
+
+def einsum(
+    values: Values,
+    operands: Sequence[Value],
+    indices: Sequence[Indices],
+    output: Indices,
+    extents: Sequence[int],
+) -> Value:
+    """A product of arrays, summed over the indices that the output lacks.
+
+    Args:
+        values: makes the result.
+        operands: the arrays.
+        indices: for each the index of each axis.
+        output: the index of each axis of the result.
+        extents: the size of each index.
+
+    Returns:
+        `a * b`, `A @ B`, `Aᵀ @ x` or `sum(A, axis=1)` where it is one, else `einsum(...)`.
+
+    Example:
+        >>> values = Values()
+        >>> W, G = values.name("W", (4, 3)), values.name("G", (4, 5))
+        >>> product = einsum(values, [W, G], [(0, 1), (0, 2)], (1, 2), (4, 3, 5))
+        >>> product.head, [operand.head for operand in product.operands]
+        ('matmul', ['transpose', 'name'])
+    """
+    shapes = [tuple(extents[n] for n in index) for index in indices]
+    target = tuple(extents[n] for n in output)
+    used = {n for index in indices for n in index}
+    if all(len(set(index)) == len(index) for index in indices):
+        if used <= set(output):
+            parts = zip(operands, shapes, indices, strict=True)
+            aligned = [align(values, v, shape, index, output, target) for v, shape, index in parts]
+            return values.multiply([(value, 1) for value in aligned])
+        full = [values.full(v, shape) for v, shape in zip(operands, shapes, strict=True)]
+        if len(operands) == 1:
+            return _sum(values, full[0], indices[0], output, extents)
+        product = _matmul(values, full, indices, tuple(output)) if len(operands) == 2 else None
+        if product is not None:
+            return product
+    else:
+        full = [values.full(v, shape) for v, shape in zip(operands, shapes, strict=True)]
+    letter = dict(zip(dict.fromkeys([*output, *sorted(used)]), LETTERS, strict=False))
+    sides = [",".join("".join(letter[n] for n in index) for index in indices)]
+    sides.append("".join(letter[n] for n in output if n in used))
+    pattern = values.name(f"'{'->'.join(sides)}'", ())
+    result = values.call("einsum", [pattern, *full], (), tuple(extents[n] for n in output if n in used))
+    return align(values, result, result.shape, [n for n in output if n in used], output, target)
+
+
+def _sum(
+    values: Values, value: Value, indices: Indices, output: Indices, extents: Sequence[int]
+) -> Value:
+    """One array summed over some of its axes."""
+    axes = [axis for axis, n in enumerate(indices) if n not in output]
+    kept = [n for n in indices if n in output]
+    total = reduce(values, "sum", value, axes)
+    shape = tuple(extents[n] for n in kept)
+    return align(values, total, shape, kept, output, tuple(extents[n] for n in output))
+
+
+def reduce(values: Values, function: str, value: Value, axes: Sequence[int]) -> Value:
+    """`sum(x)`, `max(x, axis=1)`, `sum(x, axis=(0, 2))`; `value` is full."""
+    shape = tuple(extent for axis, extent in enumerate(value.shape) if axis not in axes)
+    if len(axes) == len(value.shape):
+        return values.call(function, (value,), (), shape)
+    option = f"axis={axes[0]}" if len(axes) == 1 else f"axis={tuple(axes)}"
+    return values.call(function, (value,), (option,), shape)
+
+
+def _matmul(
+    values: Values, operands: Sequence[Value], indices: Sequence[Indices], output: tuple[int, ...]
+) -> Value | None:
+    """Matrices and vectors that meet in one summed index and share no other."""
+    common = set(indices[0]) & set(indices[1])
+    if len(common) != 1 or common & set(output) or max(map(len, indices)) > 2:
+        return None
+    free = [tuple(n for n in index if n not in common) for index in indices]
+    order = (0, 1) if free[0] + free[1] == output else (1, 0)
+    if free[order[0]] + free[order[1]] != output:
+        return None
+    left, right = (operands[n] for n in order)
+    if len(left.shape) == 2 and indices[order[0]][0] in common:
+        left = values.transpose(left, left.shape, (1, 0))
+    if len(right.shape) == 2 and indices[order[1]][1] in common:
+        right = values.transpose(right, right.shape, (1, 0))
+    shape = left.shape[:-1] + right.shape[1:]
+    return values.make("matmul", (left, right), (), shape)

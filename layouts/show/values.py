@@ -1,0 +1,303 @@
+"""Arrays as expressions: `1 - tanh(W @ X)²` is a tree of names, numbers and functions.
+
+A value's text means what NumPy makes of it. It may have fewer axes than the array that it stands
+for, or axes of size one, where the array repeats its entries: `x + 1` needs no array of ones. So
+every value has the shape of its own text, and `Values.full` spells a repetition out where an
+operation would notice it, as a sum does. Equal values are one object.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from math import prod
+
+import numpy as np
+
+Shape = tuple[int, ...]
+Number = complex | float | int
+
+# A sum or product of more operands than this is not flattened into another.
+MOST_OPERANDS = 12
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Value:
+    """An expression: a function of other expressions.
+
+    Attributes:
+        head: "name", "number", "sum", "product", "matmul", "transpose", "index", "indicator",
+            "compare", or "call" for any function that is written `f(...)`; "unknown" where the
+            text does not say all.
+        operands: what it is applied to.
+        detail: the rest: the name, the number, coefficients, exponents, options.
+        shape: the shape of what the text means.
+        place: values are numbered as they are made, operands first.
+    """
+
+    head: str
+    operands: tuple["Value", ...]
+    detail: tuple
+    shape: Shape
+    place: int
+
+
+class Values:
+    """Makes values, each once, and simplifies as people do: `x + x` is `2 * x`.
+
+    Every simplification is an identity of real numbers where both sides are defined.
+
+    Example:
+        >>> values = Values()
+        >>> h = values.name("h", (3,))
+        >>> one = values.number(1)
+        >>> squared = values.add([(1, one), (-1, values.multiply([(h, 2)]))])
+        >>> both = values.multiply([(values.add([(1, one), (s, h)]), 1) for s in (1, -1)])
+        >>> both is squared  # (1 + h) (1 - h) is 1 - h²
+        True
+    """
+
+    def __init__(self) -> None:
+        """Start with no values."""
+        self.known: dict[tuple, Value] = {}
+
+    def make(
+        self, head: str, operands: Sequence[Value], detail: tuple = (), shape: Shape | None = None
+    ) -> Value:
+        """Any value, as it stands; elementwise where no shape is given."""
+        if shape is None:
+            shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+        key = (head, tuple(operand.place for operand in operands), detail, shape)
+        if key not in self.known:
+            self.known[key] = Value(head, tuple(operands), detail, shape, len(self.known))
+        return self.known[key]
+
+    def name(self, text: str, shape: Shape) -> Value:
+        """A named array."""
+        return self.make("name", (), (text,), shape)
+
+    def number(self, number: Number) -> Value:
+        """A number, which repeats itself to any shape."""
+        whole = isinstance(number, float) and number.is_integer() and abs(number) < 1e15
+        return self.make("number", (), (int(number) if whole else number,), ())
+
+    def unique(self, text: str, shape: Shape) -> Value:
+        """A named array that is equal to no other, whatever its name."""
+        return self.make("name", (), (text, len(self.known)), shape)
+
+    def call(
+        self,
+        function: str,
+        operands: Sequence[Value],
+        options: tuple[str, ...] = (),
+        shape: Shape | None = None,
+    ) -> Value:
+        """A function written `f(operands, options)`; elementwise where no shape is given."""
+        return self.make("call", operands, (function, *options), shape)
+
+    def unknown(self, name: str, operands: Sequence[Value], shapes: Sequence[Shape]) -> list[Value]:
+        """The results of a function with more to it than its operands: equal to no other."""
+        detail = (name, len(self.known))
+        if len(shapes) == 1:
+            return [self.make("unknown", operands, (*detail, ""), shapes[0])]
+        places = enumerate(shapes)
+        return [self.make("unknown", operands, (*detail, f"[{n}]"), shape) for n, shape in places]
+
+    def add(self, terms: Iterable[tuple[Number, Value]]) -> Value:
+        """A sum of values times coefficients; equal ones are collected."""
+        total: dict[Value, Number] = {}
+        for coefficient, value in terms:
+            for inner, operand in _terms(coefficient, value):
+                if operand.head == "number":
+                    inner, operand = inner * operand.detail[0], self.number(1)
+                total[operand] = total.get(operand, 0) + inner
+        kept = {value: c for value, c in total.items() if c != 0}
+        if not kept:
+            return self.number(0)
+        if len(kept) == 1:
+            ((value, coefficient),) = kept.items()
+            return self._times(coefficient, value)
+        return self.make("sum", tuple(kept), tuple(map(_plain, kept.values())))
+
+    def _times(self, coefficient: Number, value: Value) -> Value:
+        """One term of a sum, alone."""
+        if value.head == "number":
+            return self.number(coefficient * value.detail[0])
+        if coefficient == 1:
+            return value
+        if value.head == "call" and value.detail[0] == "sum":
+            count = prod(value.operands[0].shape) / max(prod(value.shape), 1)
+            if not isinstance(coefficient, complex) and abs(coefficient * count - 1) < 1e-6:
+                return self.call("mean", value.operands, value.detail[1:], value.shape)
+        return self.make("sum", (value,), (_plain(coefficient),))
+
+    def multiply(self, factors: Iterable[tuple[Value, int]]) -> Value:
+        """A product of integer powers, entry by entry; equal bases are collected."""
+        coefficient: Number = 1
+        powers: dict[Value, int] = {}
+        pending = list(factors)[::-1]
+        while pending:
+            value, exponent = pending.pop()
+            scale = _scale(value)
+            if value.head == "product" and len(value.operands) <= MOST_OPERANDS:
+                inner = zip(value.operands, value.detail, strict=True)
+                pending += [(base, power * exponent) for base, power in inner][::-1]
+            elif scale is not None and (scale != 0 or exponent > 0):
+                coefficient *= scale**exponent
+                pending += [(operand, exponent) for operand in value.operands]
+            else:
+                powers[value] = powers.get(value, 0) + exponent
+        if coefficient == 0:
+            return self.number(0)
+        powers = self._as_softmax(self._as_squares(powers))
+        kept = {value: power for value, power in powers.items() if power != 0}
+        if not kept:
+            return self.number(coefficient)
+        if list(kept.values()) == [1]:
+            (result,) = kept
+        else:
+            result = self.make("product", tuple(kept), tuple(kept.values()))
+        return self.add([(coefficient, result)])
+
+    def _as_squares(self, powers: dict[Value, int]) -> dict[Value, int]:
+        """`(a + b) (a - b)` is `a² - b²`."""
+        sums = [v for v, power in powers.items() if v.head == "sum" and power == 1]
+        for one, other in combinations([v for v in sums if len(v.operands) == 2], 2):
+            (a, b), (c, d) = one.detail, other.detail
+            if one.operands == other.operands and a == c and b == -d:
+                rest = {v: power for v, power in powers.items() if v not in (one, other)}
+                first, second = (self.multiply([(operand, 2)]) for operand in one.operands)
+                return {**rest, self.add([(a * a, first), (-b * b, second)]): 1}
+        return powers
+
+    def _as_softmax(self, powers: dict[Value, int]) -> dict[Value, int]:
+        """`exp(x - max(x)) / sum(exp(x - max(x)))` is `softmax(x)`."""
+        for base, divisor in permutations(powers, 2):
+            if powers[base] < 1 or powers[divisor] > -1 or not _is_call(base, "exp"):
+                continue
+            axis = _axis_along("sum", divisor, base)
+            if axis is not None:
+                options = (f"axis={axis}",) if len(base.shape) > 1 else ()
+                logits = _unshifted(base.operands[0], axis)
+                softmax = self.call("softmax", (logits,), options, base.shape)
+                rest = {**powers, base: powers[base] - 1, divisor: powers[divisor] + 1}
+                return {**rest, softmax: rest.get(softmax, 0) + 1}
+        return powers
+
+    def full(self, value: Value, shape: Shape) -> Value:
+        """The value with every repetition spelt out."""
+        if value.shape == shape:
+            return value
+        return self.call("broadcast_to", (value,), (str(shape),), shape)
+
+    def index(self, value: Value, entries: tuple[str, ...], shape: Shape) -> Value:
+        """Such as `x[:, None]`; `value` is full."""
+        return self.make("index", (value,), entries, shape)
+
+    def expand(self, value: Value, shape: Shape, places: Sequence[int], target: Shape) -> Value:
+        """Axis n of an array of `shape` becomes axis `places[n]` of one of `target`."""
+        offset = len(target) - len(shape)
+        aligned = all(place == n + offset for n, place in enumerate(places))
+        if value.shape == () or aligned:
+            return value
+        entries = _spread(places, len(target))
+        sizes = iter(shape)
+        spread = tuple(next(sizes) if entry == ":" else 1 for entry in entries)
+        return self.index(self.full(value, shape), entries, spread)
+
+    def reshape(self, value: Value, shape: Shape, target: Shape) -> Value:
+        """The same entries in another shape; axes of size one come and go as indices."""
+        if value.shape == () or shape == target:
+            return value
+        squeezed = tuple(extent for extent in shape if extent != 1)
+        if squeezed != tuple(extent for extent in target if extent != 1):
+            return self.call("reshape", (self.full(value, shape),), (str(target),), target)
+        if squeezed != shape:
+            entries = tuple("0" if extent == 1 else ":" for extent in shape)
+            if value.head == "index" and value.operands[0].shape == squeezed:
+                value = value.operands[0]  # the axes put in before are taken out again
+            else:
+                value = self.index(self.full(value, shape), entries, squeezed)
+        places = [n for n, extent in enumerate(target) if extent != 1]
+        return self.expand(value, squeezed, places, target)
+
+    def transpose(self, value: Value, shape: Shape, order: tuple[int, ...]) -> Value:
+        """The axes in another order; `Wᵀ` for a matrix."""
+        if value.shape == () or order == tuple(range(len(order))):
+            return value
+        value = self.full(value, shape)
+        target = tuple(shape[axis] for axis in order)
+        if order != (1, 0):
+            return self.call("transpose", (value,), (str(order),), target)
+        if value.head == "transpose":
+            return value.operands[0]
+        return self.make("transpose", (value,), (), target)
+
+    def compare(self, sign: str, left: Value, right: Value) -> Value:
+        """`left > right` and the like; `1[p] == 1` is p itself."""
+        number = right.detail[0] if right.head == "number" else None
+        if left.head == "indicator" and (sign, number) in (("==", 1), ("!=", 0)):
+            return left.operands[0]
+        if left.head == "indicator" and (sign, number) in (("==", 0), ("!=", 1)):
+            return self.call("logical_not", left.operands)
+        return self.make("compare", (left, right), (sign,))
+
+    def indicator(self, condition: Value) -> Value:
+        """One where a condition holds, zero elsewhere: `1[x > 0]`."""
+        if condition.head == "call" and condition.detail == ("logical_not",):
+            opposite = self.indicator(condition.operands[0])
+            return self.add([(1, self.number(1)), (-1, opposite)])
+        return self.make("indicator", (condition,))
+
+
+def _plain(number: Number) -> Number:
+    """A whole number without its point."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _terms(coefficient: Number, value: Value) -> list[tuple[Number, Value]]:
+    """The terms of a sum, its sign multiplied in; a number times a sum stays a product."""
+    if value.head != "sum" or len(value.operands) > MOST_OPERANDS:
+        return [(coefficient, value)]
+    if len(value.operands) > 1 and abs(coefficient) != 1:
+        return [(coefficient, value)]
+    return [(coefficient * c, v) for c, v in zip(value.detail, value.operands, strict=True)]
+
+
+def _scale(value: Value) -> Number | None:
+    """The coefficient of `2 * x`, or a number itself; None where there is none."""
+    if value.head == "number" or (value.head == "sum" and len(value.operands) == 1):
+        return value.detail[0]
+    return None
+
+
+def _is_call(value: Value, function: str) -> bool:
+    return value.head == "call" and value.detail[0] == function
+
+
+def _axis_along(function: str, reduced: Value, whole: Value) -> int | None:
+    """The axis that `function` reduces `whole` along, if the result stands as keepdims has it."""
+    indexed = reduced.head == "index"
+    inner = reduced.operands[0] if indexed else reduced
+    rank = len(whole.shape)
+    if not _is_call(inner, function) or inner.operands != (whole,) or rank == 0:
+        return None
+    option = "".join(inner.detail[1:]).removeprefix("axis=")
+    if rank > 1 and not option.isdigit():
+        return None
+    axis = int(option) if rank > 1 else 0
+    entries = reduced.detail if indexed else (":",) * len(inner.shape)
+    return axis if entries == _spread([n for n in range(rank) if n != axis], rank) else None
+
+
+def _spread(places: Sequence[int], rank: int) -> tuple[str, ...]:
+    """The index that puts the axes of an array at these places among `rank`."""
+    return tuple(":" if n in places else "None" for n in range(min(places, default=rank), rank))
+
+
+def _unshifted(shifted: Value, axis: int) -> Value:
+    """`x - max(x, axis)` without the shift, which a softmax does not see."""
+    if shifted.head == "sum" and shifted.detail == (1, -1):
+        x, peak = shifted.operands
+        if x.shape == shifted.shape and _axis_along("max", peak, x) == axis:
+            return x
+    return shifted
