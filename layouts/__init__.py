@@ -28,8 +28,8 @@ and the order of the products decides the rest; from a scalar's end every produc
     >>> cotangent = jnp.ones((4, 5))
     >>> bool(jnp.allclose(J.vjp(cotangent), cotangent @ X.T))
     True
-    >>> J.nbytes, J.dense().nbytes
-    (60, 960)
+    >>> J.dense().nbytes // J.nbytes
+    16
 """
 
 from layouts import chains

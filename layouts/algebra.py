@@ -97,9 +97,7 @@ def _bridge(left: Axis, right: Axis) -> Factor:
     return Factor(Identity(sizes(labels), 4), labels)
 
 
-def contract(
-    factors: Iterable[Factor], kept: set[Label], order: Order
-) -> tuple[Factor, ...]:
+def contract(factors: Iterable[Factor], kept: set[Label], order: Order) -> tuple[Factor, ...]:
     """Sum every label that is not kept; multiply factors of equal labels; leave the rest apart."""
     groups: list[tuple[set[Label], list[Factor]]] = []
     apart: list[Factor] = []
@@ -180,7 +178,7 @@ def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ..
 def _cheapest(
     inputs: list[frozenset[Label]], kept: frozenset[Label]
 ) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Try every order. (opt_einsum's own exhaustive search misprices products without a sum.)"""
+    """Try every order; opt_einsum's own exhaustive search misprices products without a sum."""
     if len(inputs) == 1:
         return 0, ()
     found = []
@@ -205,7 +203,7 @@ def _product_labels(
     """The labels of a product in the order in which it is computed without transposing.
 
     A sum gives its shared labels, then those of one side, then those of the other; a factor that
-    carries all labels keeps its own; an outer product goes by rank, the labels still to be summed last.
+    carries all labels keeps its own; an outer product goes by rank, labels to be summed last.
     """
     both, either = {*first} & {*second}, {*first} | {*second}
     if both - needed:

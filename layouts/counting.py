@@ -1,8 +1,8 @@
 """What a jaxpr costs as JAX executes it: no structure, every zero multiplied.
 
-Counted in the units of `layouts.program`: one multiplication is one scalar product, so a matmul of m×k
-by k×n is mkn of them (XLA's flops are twice that). Transcendental functions, comparisons and data
-movement count nothing. Equations whose results nobody uses are left out, as XLA leaves them out.
+Counted in the units of `layouts.program`: one multiplication is one scalar product, so a matmul of
+m×k by k×n is mkn of them (XLA's flops are twice that). Transcendental functions, comparisons and
+data movement count nothing. Equations whose results nobody uses are left out, as XLA leaves them out.
 """
 
 from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ def count_equation(equation: JaxprEqn) -> tuple[int, int, int]:
 
 def inner_jaxprs(params: Any) -> list[Jaxpr]:
     """The jaxprs among an equation's parameters."""
-    leaves = jax.tree.leaves(list(params.values()), is_leaf=_is_jaxpr)
+    leaves: list[Any] = jax.tree.leaves(list(params.values()), is_leaf=_is_jaxpr)
     return [getattr(leaf, "jaxpr", leaf) for leaf in leaves if _is_jaxpr(leaf)]
 
 
@@ -113,7 +113,8 @@ def _nbytes(atom: Any) -> int:
 
 
 def _inexact(atom: Any) -> bool:
-    return jnp.issubdtype(getattr(atom.aval, "dtype", None), jnp.inexact)
+    dtype: Any = getattr(atom.aval, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
 
 
 def _dot_general(equation: JaxprEqn) -> tuple[int, int]:

@@ -22,9 +22,6 @@ from layouts.program import (
     schedule,
 )
 
-# An operand broadcast to this many times its size is worth storing.
-WORTH_STORING = 8
-
 
 def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.Array]:
     """Compute the nodes.
@@ -48,9 +45,7 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
     values: list[jax.Array] = []
     applied: dict[int, Sequence[jax.Array]] = {}
     for node in ordered:
-        operands = [
-            _settled(operand, values[place[id(operand)]], node) for operand in node.operands
-        ]
+        operands = [values[place[id(operand)]] for operand in node.operands]
         if isinstance(node, Leaf):
             values.append(residuals[node.index])
         elif isinstance(node, Apply):
@@ -62,21 +57,6 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
     return [values[place[id(root)]] for root in roots]
-
-
-def _settled(operand: Node, value: jax.Array, user: Node) -> jax.Array:
-    """Keep a computed operand as an array where it is broadcast to many times its size.
-
-    Fused, XLA would compute it again for every entry that it is broadcast to.
-    """
-    computed = not isinstance(operand, Leaf | Reshape)
-    if computed and user.size >= WORTH_STORING * operand.size > 0 and not _sums(user):
-        return lax.optimization_barrier(value)
-    return value
-
-
-def _sums(node: Node) -> bool:
-    return isinstance(node, Contract) and node.summed
 
 
 def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:
@@ -165,7 +145,7 @@ def _written(pattern: Pattern, value: jax.Array | None) -> jax.Array:
 
 
 def _push(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    """Apply an opaque map to every column: each array is operand + batch, each result out + batch."""
+    """Apply an opaque map to columns: arrays of operand + batch, results of output + batch."""
     opaque, batch = application.opaque, application.batch
     columns = [
         jnp.reshape(jacobian, (*opaque.in_avals[n].shape, -1)).astype(opaque.in_avals[n].dtype)
@@ -180,7 +160,7 @@ def _push(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[
 
 
 def _pull(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    """Apply the transpose to every row: each array is batch + output, each result batch + operand."""
+    """Apply the transpose to rows: arrays of batch + output, results of batch + operand."""
     opaque, batch = application.opaque, application.batch
     rows = [
         jnp.reshape(jacobian, (-1, *opaque.out_avals[n].shape)).astype(opaque.out_avals[n].dtype)

@@ -2,7 +2,7 @@
 
 `jax.linearize` gives a linear map; its jaxpr is a small program of linear primitives whose
 constants are the residuals. Each equation becomes edges (see `layouts.rules`) or, where it has
-no rule, an opaque map. Beside `layouts.rules` and `layouts.counting` this is the only reader of jaxprs.
+no rule, an opaque map. Only this module, `layouts.rules` and `layouts.counting` read jaxprs.
 """
 
 from collections.abc import Callable, Sequence
@@ -77,14 +77,12 @@ def linearize(
     Returns:
         The value, the graph and the residuals; and the auxiliary output, or None.
     """
-    value, pushforward, *aux = jax.linearize(function, *primals, has_aux=has_aux)
+    linearized: Any = jax.linearize(function, *primals, has_aux=has_aux)  # type: ignore[call-overload]
+    value, pushforward, *aux = linearized
     closed = jax.make_jaxpr(pushforward)(*primals)
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
     reader = _Reader([*named, *known])
-    sources = [
-        Vertex(reader.graph.add_vertex(var.aval.shape, var.aval.dtype.itemsize, "input"))
-        for var in closed.jaxpr.invars
-    ]
+    sources = [reader.vertex(var, "input") for var in closed.jaxpr.invars]
     constants = [Known(const, reader.name_of(const)) for const in closed.consts]
     reader.graph.inputs = tuple(source.number for source in sources)
     results = reader.read(closed.jaxpr, constants, sources)
@@ -92,8 +90,8 @@ def linearize(
         reader.output(result, var)
         for result, var in zip(results, closed.jaxpr.outvars, strict=True)
     )
-    linearized = Linearized(value, reader.graph.pruned(), reader.residuals)
-    return linearized, aux[0] if has_aux else None
+    found = Linearized(value, reader.graph.pruned(), reader.residuals)
+    return found, aux[0] if has_aux else None
 
 
 @dataclass(frozen=True)
@@ -125,6 +123,11 @@ class _Reader:
             self.residuals.append(value)
         return self.leaves[id(value)]
 
+    def vertex(self, var: Any, label: str) -> "Vertex":
+        """Add a vertex for a variable of the linear program."""
+        itemsize = getattr(var.aval.dtype, "itemsize", 0)
+        return Vertex(self.graph.add_vertex(var.aval.shape, itemsize, label))
+
     def read(
         self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]
     ) -> list[Vertex | Known]:
@@ -152,10 +155,7 @@ class _Reader:
             body = equation.params[INLINED[name]]
             constants = [Known(const) for const in getattr(body, "consts", ())]
             return self.read(getattr(body, "jaxpr", body), constants, operands)
-        targets = [
-            Vertex(self.graph.add_vertex(var.aval.shape, var.aval.dtype.itemsize, name))
-            for var in equation.outvars
-        ]
+        targets = [self.vertex(var, name) for var in equation.outvars]
         if any(0 in getattr(atom.aval, "shape", ()) for atom in equation.invars):
             return targets
         jacobians = None
@@ -174,10 +174,10 @@ class _Reader:
         """What a rule sees of an equation."""
         seen = []
         for atom, operand in zip(equation.invars, operands, strict=True):
-            aval = atom.aval
+            aval: Any = atom.aval
             known = operand if isinstance(operand, Known) else Known(None)
             seen.append(Operand(aval.shape, aval.dtype, known.value, known.number, known.name))
-        out = equation.outvars[0].aval
+        out: Any = equation.outvars[0].aval
         return Equation(equation.params, tuple(seen), Operand(out.shape, out.dtype), self.leaf)
 
     def opaque(
@@ -205,17 +205,16 @@ class _Reader:
 
     def output(self, result: Vertex | Known, atom: Any) -> int:
         """An output is a vertex of its own, so that an input may be one, or one be used on."""
-        aval = atom.aval
-        itemsize = getattr(aval.dtype, "itemsize", 0)
-        number = self.graph.add_vertex(aval.shape, itemsize, "output")
-        if isinstance(result, Vertex) and 0 not in aval.shape:
-            self.graph.add_edge(result.number, number, identity(aval.shape))
+        number = self.vertex(atom, "output").number
+        if isinstance(result, Vertex) and 0 not in atom.aval.shape:
+            self.graph.add_edge(result.number, number, identity(atom.aval.shape))
         return number
 
 
 def _literal(atom: Literal) -> Known:
     number = atom.val.item() if np.ndim(atom.val) == 0 and hasattr(atom.val, "item") else atom.val
-    value = np.asarray(atom.val, dtype=atom.aval.dtype)
+    aval: Any = atom.aval
+    value = np.asarray(atom.val, dtype=aval.dtype)
     return Known(value, None, number if np.ndim(number) == 0 else None)
 
 
@@ -231,7 +230,7 @@ def bind(equation: JaxprEqn, values: Sequence[Any]) -> Sequence[jax.Array]:
 
 
 def _directions(equation: JaxprEqn) -> tuple[str, ...]:
-    """JAX pulls cotangents through custom_vjp rules only, and pushes tangents through while only."""
+    """JAX only pulls cotangents through a custom_vjp, and only pushes tangents through a while."""
     inside = {equation.primitive.name}
     for body in inner_jaxprs(equation.params):
         inside.update(primitives(body))

@@ -54,11 +54,13 @@ class Named:
         if isinstance(node, Add):
             axes = range(len(node.shape))
             parts = zip(operands, shapes, node.indices, strict=True)
-            spread = [align(values, v, s, n, axes, node.shape) for v, s, n in parts]
+            spread = [align(values, v, s, n, axes) for v, s, n in parts]
             return values.add(zip(node.coefficients, spread, strict=True))
         if isinstance(node, Identity):
             return values.number(1) if node.shape == () else values.unique("identity", node.shape)
-        opaque = node.application.opaque.name if isinstance(node, Apply) and node.application else ""
+        opaque = (
+            node.application.opaque.name if isinstance(node, Apply) and node.application else ""
+        )
         return values.unique(f"<Jacobian through {opaque or 'an opaque map'}>", node.shape)
 
 

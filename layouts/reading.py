@@ -97,9 +97,7 @@ class _Step:
         return self.equation.invars[place].aval.dtype
 
 
-def _results(
-    values: Values, equation: JaxprEqn, operands: tuple[Value, ...]
-) -> Sequence[Value]:
+def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) -> Sequence[Value]:
     name = equation.primitive.name
     if name in INLINED and INLINED[name] in equation.params:
         body = equation.params[INLINED[name]]
@@ -113,7 +111,7 @@ def _results(
 
 def _function(name: str) -> Callable[[_Step], Value]:
     """An elementwise function."""
-    return lambda step: step.values.call(name, step.operands)
+    return lambda step: step.values.map(name, *step.operands)
 
 
 def _sum(*coefficients: int) -> Callable[[_Step], Value]:
@@ -135,7 +133,7 @@ def _reduction(name: str) -> Callable[[_Step], Value]:
 def _cumulative(name: str) -> Callable[[_Step], Value]:
     def write(step: _Step) -> Value:
         options = [f"axis={step.params['axis']}"] + ["reverse=True"] * step.params["reverse"]
-        return step.values.call(name, step.full, tuple(options), step.shape)
+        return step.values.call(name, step.full, options, step.shape)
 
     return write
 
@@ -150,7 +148,7 @@ def _one_minus_square(step: _Step) -> Value:
 
 
 def _inverse_root(step: _Step) -> Value:
-    return step.values.multiply([(step.values.call("sqrt", step.operands), -1)])
+    return step.values.multiply([(step.values.map("sqrt", *step.operands), -1)])
 
 
 def _maximum(step: _Step) -> Value:
@@ -159,8 +157,8 @@ def _maximum(step: _Step) -> Value:
         if one is step.values.number(-np.inf):
             return other
         if one is step.values.number(0):
-            return step.values.call("relu", (other,))
-    return step.values.call("maximum", step.operands)
+            return step.values.map("relu", other)
+    return step.values.map("maximum", *step.operands)
 
 
 def _power(step: _Step) -> Value:
@@ -168,7 +166,7 @@ def _power(step: _Step) -> Value:
     number = exponent.detail[0] if exponent.head == "number" else None
     if isinstance(number, int):
         return step.values.multiply([(base, number)])
-    return step.values.call("power", step.operands)
+    return step.values.map("power", *step.operands)
 
 
 def _convert(step: _Step) -> Value:
@@ -185,7 +183,7 @@ def _convert(step: _Step) -> Value:
         return value
     if jnp.issubdtype(old, jnp.floating) and jnp.issubdtype(new, jnp.floating):
         return value
-    return step.values.call("real" if jnp.issubdtype(new, jnp.floating) else "int", (value,))
+    return step.values.map("real" if jnp.issubdtype(new, jnp.floating) else "int", value)
 
 
 def _select(step: _Step) -> Value:
@@ -194,12 +192,17 @@ def _select(step: _Step) -> Value:
     which, otherwise, where = step.operands
     if where is otherwise:
         return where
-    return step.values.call("where", (which, where, otherwise))
+    numbers = [v.detail[0] for v in (where, otherwise) if v.head == "number"]
+    if numbers in ([1, 0], [0, 1]):
+        if numbers == [0, 1]:
+            which = step.values.map("logical_not", which)
+        return step.values.indicator(which)
+    return step.values.map("where", which, where, otherwise)
 
 
 def _broadcast(step: _Step) -> Value:
     places = step.params["broadcast_dimensions"]
-    return step.values.expand(step.operands[0], step.shapes[0], places, step.params["shape"])
+    return step.values.expand(step.operands[0], places, len(step.shape))
 
 
 def _reshape(step: _Step) -> Value:
@@ -226,7 +229,7 @@ def _slice(step: _Step) -> Value:
 
 
 def _concatenate(step: _Step) -> Value:
-    options = (f"axis={step.params['dimension']}",)
+    options = [f"axis={step.params['dimension']}"]
     return step.values.call("concat", step.full, options, step.shape)
 
 

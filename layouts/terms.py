@@ -1,8 +1,8 @@
 """The one idea: a Jacobian is a sum of terms, a term is deltas times factors.
 
-`dD[i,j]/dW[k,l] = δ[i,k] X[l,j]` is one term. Its output axes are `(i, j)`, its input axes `(i, l)`:
-the label that stands on both sides *is* the delta. Its factor is `X` with the labels `(l, j)`.
-Labels on one side that no factor carries mean ones: a broadcast, or a sum over the input.
+`dD[i,j]/dW[k,l] = δ[i,k] X[l,j]` is one term. Its output axes are `(i, j)`, its input axes
+`(k, l)` with one label for i and k: what stands on both sides *is* the delta. Its factor is `X`
+with the labels `(l, j)`. Labels on one side that no factor carries mean ones: a broadcast, or a sum over the input.
 """
 
 from collections.abc import Iterable

@@ -56,6 +56,8 @@ def jacobian(
 
     @wraps(fun)
     def jacobian_of_fun(*args: Any, **kwargs: Any) -> Any:
+        if structured:  # so that a NumPy array is known again among the residuals, by its name
+            args = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, args)
         call = _Call.of(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
         if call is None:
             # JAX refuses these arguments: let it say so in its own words.

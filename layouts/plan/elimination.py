@@ -13,11 +13,11 @@ class Step(NamedTuple):
 
     Attributes:
         kind: "eliminate" a vertex; "push" columns through an opaque map or "pull" rows.
-        index: the vertex's number, or the opaque map's.
+        number: the vertex's, or the opaque map's.
     """
 
     kind: str
-    index: int
+    number: int
 
 
 class Elimination:
@@ -40,8 +40,8 @@ class Elimination:
     def run(self, steps: tuple[Step, ...]) -> dict[tuple[int, int], Terms]:
         """Take all steps; returns the Jacobians from inputs to outputs."""
         actions = {"eliminate": self.eliminate, "push": self.push, "pull": self.pull}
-        for kind, index in steps:
-            actions[kind](index)
+        for kind, number in steps:
+            actions[kind](number)
         return self.result()
 
     def result(self) -> dict[tuple[int, int], Terms]:

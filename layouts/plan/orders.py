@@ -29,8 +29,8 @@ def elementwise(graph: Graph) -> tuple[tuple[Step, ...], Graph]:
         if few and not state.incident(vertex) and all(map(_diagonal, edges)):
             state.eliminate(vertex)
             steps.append(Step("eliminate", vertex))
-    edges = {(u, v): terms for v, into in state.into.items() for u, terms in into.items()}
-    return tuple(steps), replace(graph, edges=edges)
+    left = {(u, v): terms for v, into in state.into.items() for u, terms in into.items()}
+    return tuple(steps), replace(graph, edges=left)
 
 
 def _diagonal(terms: Terms) -> bool:

@@ -56,12 +56,12 @@ class Plan:
             f"{self.name}: {self.cost.multiplications:,} multiplications, "
             f"{self.cost.additions:,} additions, peak {self.cost.peak_bytes:,} bytes"
         ]
-        for kind, index in self.steps:
+        for kind, number in self.steps:
             if kind == "eliminate":
-                primitive, shape = self.vertices[index]
-                what = f"v{index} {primitive} {'×'.join(map(str, shape)) or 'scalar'}"
+                primitive, shape = self.vertices[number]
+                what = f"v{number} {primitive} {'×'.join(map(str, shape)) or 'scalar'}"
             else:
-                what = f"{self.opaque[index]} (opaque)"
+                what = f"{self.opaque[number]} (opaque)"
             lines.append(f"  {kind} {what}")
         return "\n".join(lines)
 

@@ -9,9 +9,7 @@ LETTERS = ascii_lowercase[8:] + ascii_lowercase[:8] + ascii_uppercase
 Indices = Sequence[int]
 
 
-def align(
-    values: Values, value: Value, shape: Shape, indices: Indices, output: Indices, target: Shape
-) -> Value:
+def align(values: Values, value: Value, shape: Shape, indices: Indices, output: Indices) -> Value:
     """Move an array's axes to where the output has them, so that it broadcasts against it.
 
     Args:
@@ -20,12 +18,10 @@ def align(
         shape: its shape.
         indices: the index of each of its axes, no two the same.
         output: the index of each axis of the output.
-        target: the output's shape.
     """
     order = tuple(sorted(range(len(indices)), key=lambda axis: output.index(indices[axis])))
     value = values.transpose(value, shape, order)
-    places = [output.index(indices[axis]) for axis in order]
-    return values.expand(value, tuple(shape[axis] for axis in order), places, target)
+    return values.expand(value, [output.index(indices[axis]) for axis in order], len(output))
 
 
 def einsum(
@@ -55,12 +51,11 @@ def einsum(
         ('matmul', ['transpose', 'name'])
     """
     shapes = [tuple(extents[n] for n in index) for index in indices]
-    target = tuple(extents[n] for n in output)
     used = {n for index in indices for n in index}
     if all(len(set(index)) == len(index) for index in indices):
         if used <= set(output):
             parts = zip(operands, shapes, indices, strict=True)
-            aligned = [align(values, v, shape, index, output, target) for v, shape, index in parts]
+            aligned = [align(values, v, shape, index, output) for v, shape, index in parts]
             return values.multiply([(value, 1) for value in aligned])
         full = [values.full(v, shape) for v, shape in zip(operands, shapes, strict=True)]
         if len(operands) == 1:
@@ -74,8 +69,10 @@ def einsum(
     sides = [",".join("".join(letter[n] for n in index) for index in indices)]
     sides.append("".join(letter[n] for n in output if n in used))
     pattern = values.name(f"'{'->'.join(sides)}'", ())
-    result = values.call("einsum", [pattern, *full], (), tuple(extents[n] for n in output if n in used))
-    return align(values, result, result.shape, [n for n in output if n in used], output, target)
+    result = values.call(
+        "einsum", [pattern, *full], [], tuple(extents[n] for n in output if n in used)
+    )
+    return align(values, result, result.shape, [n for n in output if n in used], output)
 
 
 def _sum(
@@ -86,16 +83,16 @@ def _sum(
     kept = [n for n in indices if n in output]
     total = reduce(values, "sum", value, axes)
     shape = tuple(extents[n] for n in kept)
-    return align(values, total, shape, kept, output, tuple(extents[n] for n in output))
+    return align(values, total, shape, kept, output)
 
 
 def reduce(values: Values, function: str, value: Value, axes: Sequence[int]) -> Value:
     """`sum(x)`, `max(x, axis=1)`, `sum(x, axis=(0, 2))`; `value` is full."""
     shape = tuple(extent for axis, extent in enumerate(value.shape) if axis not in axes)
     if len(axes) == len(value.shape):
-        return values.call(function, (value,), (), shape)
+        return values.call(function, [value], [], shape)
     option = f"axis={axes[0]}" if len(axes) == 1 else f"axis={tuple(axes)}"
-    return values.call(function, (value,), (option,), shape)
+    return values.call(function, [value], [option], shape)
 
 
 def _matmul(

@@ -1,6 +1,6 @@
 """Terms as text: index notation, and Kronecker products where a term is one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, count
 
 from layouts.axes import Axes, Axis, Label, labels_of
@@ -29,23 +29,25 @@ def terms_text(terms: Terms, out_name: str, in_name: str) -> str:
     if not terms:
         return f"d{out_name}/d{in_name} = 0"
     head_term = terms[0]
-    head = _Letters(head_term)
+    head = Letters(head_term)
     text = f"d{head.indexed(out_name, head.out)}/d{head.indexed(in_name, head.into)} ="
     for place, term in enumerate(terms):
-        letters = _Letters(term)
-        sign = "-" if _negative(term.coefficient) else "+"
+        letters = Letters(term)
+        sign = "-" if is_negative(term.coefficient) else "+"
         text += f" {sign} " if place else (" -" if sign == "-" else " ")
         text += letters.body(names)
-        if _digits(term) != _digits(head_term):
+        if digits(term) != digits(head_term):
             text += f" at [{letters.sides()}]"
     return text
 
 
-def _digits(term: Term) -> tuple:
+def digits(term: Term) -> tuple:
+    """The sizes of the digits of each axis: terms that share them are spelt alike."""
     return tuple(tuple(label.size for label in axis) for axis in term.out + term.into)
 
 
-def _negative(number: complex) -> bool:
+def is_negative(number: complex) -> bool:
+    """Whether a coefficient is written with a minus before it."""
     return not isinstance(number, complex) and number < 0
 
 
@@ -59,7 +61,7 @@ def factor_names(terms: Terms, taken: Iterable[str] = ()) -> dict[int, str]:
     return {index: name or next(free) for index, name in leaves.items()}
 
 
-class _Letters:
+class Letters:
     """The index letters of one term: `i j` for the output, `k l` for the input."""
 
     def __init__(self, term: Term):
@@ -72,9 +74,11 @@ class _Letters:
         self.deltas = [(out_letters[d], in_letters[d]) for d in term.deltas]
 
     def indexed(self, name: str, axes: Sequence[Sequence[str]]) -> str:
+        """`X[k,l]`: a name with the letters of its axes, as `out` and `into` spell them."""
         return f"{name}[{self._side(axes)}]" if axes else name
 
     def sides(self) -> str:
+        """`i,j; k,l`: the letters of both sides."""
         return f"{self._side(self.out)}; {self._side(self.into)}"
 
     def _side(self, axes: Sequence[Sequence[str]]) -> str:
@@ -83,18 +87,26 @@ class _Letters:
         )
 
     def body(self, names: dict[int, str]) -> str:
-        parts = [] if abs(self.term.coefficient) == 1 else [number_text(abs(self.term.coefficient))]
-        if isinstance(self.term.coefficient, complex):
-            parts = [number_text(self.term.coefficient)]
+        """The coefficient's size, the deltas and the factors."""
+        parts = coefficient_text(self.term.coefficient)
         parts += [f"δ[{a},{b}]" for a, b in self.deltas]
-        parts += [self._factor(factor, names) for factor in self.term.factors]
+        parts += [factor_text(factor, names, self.letter) for factor in self.term.factors]
         return " ".join(parts) or "1"
 
-    def _factor(self, factor: Factor, names: dict[int, str]) -> str:
-        assert isinstance(factor.node, Leaf)
-        name = names[factor.node.index]
-        letters = ",".join(self.letter[label] for label in factor.labels)
-        return f"{name}[{letters}]" if letters else name
+
+def coefficient_text(number: complex) -> list[str]:
+    """A coefficient without its sign, where there is one to write."""
+    if isinstance(number, complex):
+        return [number_text(number)]
+    return [] if abs(number) == 1 else [number_text(abs(number))]
+
+
+def factor_text(factor: Factor, names: Mapping[int, str], letter: Mapping[Label, str]) -> str:
+    """`X[l,j]`: a factor with its letters."""
+    assert isinstance(factor.node, Leaf)
+    name = names[factor.node.index]
+    letters = ",".join(letter[label] for label in factor.labels)
+    return f"{name}[{letters}]" if letters else name
 
 
 def _spell(axes: Axes, alphabet: str, spare: str) -> tuple[tuple[str, ...], ...]:
@@ -127,7 +139,7 @@ def kronecker_text(terms: Terms) -> str | None:
         product = _kronecker_term(term, names)
         if product is None:
             return None
-        sign = "-" if _negative(term.coefficient) else "+"
+        sign = "-" if is_negative(term.coefficient) else "+"
         text += f" {sign} " if place else ("-" if sign == "-" else "")
         size = abs(term.coefficient)
         text += product if size == 1 else f"{number_text(size)} ({product})"

@@ -19,6 +19,8 @@ Number = complex | float | int
 # A sum or product of more operands than this is not flattened into another.
 MOST_OPERANDS = 12
 
+ELEMENTWISE = ("sum", "product", "map", "compare", "indicator")
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Value:
@@ -26,8 +28,8 @@ class Value:
 
     Attributes:
         head: "name", "number", "sum", "product", "matmul", "transpose", "index", "indicator",
-            "compare", or "call" for any function that is written `f(...)`; "unknown" where the
-            text does not say all.
+            "compare", "map" for an elementwise function, "call" for any other; "unknown" where
+            the text does not say all.
         operands: what it is applied to.
         detail: the rest: the name, the number, coefficients, exponents, options.
         shape: the shape of what the text means.
@@ -84,14 +86,14 @@ class Values:
         """A named array that is equal to no other, whatever its name."""
         return self.make("name", (), (text, len(self.known)), shape)
 
+    def map(self, function: str, *operands: Value) -> Value:
+        """A function applied entry by entry."""
+        return self.make("map", operands, (function,))
+
     def call(
-        self,
-        function: str,
-        operands: Sequence[Value],
-        options: tuple[str, ...] = (),
-        shape: Shape | None = None,
+        self, function: str, operands: Sequence[Value], options: Sequence[str], shape: Shape
     ) -> Value:
-        """A function written `f(operands, options)`; elementwise where no shape is given."""
+        """A function written `f(operands, options)`, of full operands."""
         return self.make("call", operands, (function, *options), shape)
 
     def unknown(self, name: str, operands: Sequence[Value], shapes: Sequence[Shape]) -> list[Value]:
@@ -124,7 +126,7 @@ class Values:
             return self.number(coefficient * value.detail[0])
         if coefficient == 1:
             return value
-        if value.head == "call" and value.detail[0] == "sum":
+        if _is_call(value, "sum"):
             count = prod(value.operands[0].shape) / max(prod(value.shape), 1)
             if not isinstance(coefficient, complex) and abs(coefficient * count - 1) < 1e-6:
                 return self.call("mean", value.operands, value.detail[1:], value.shape)
@@ -145,6 +147,8 @@ class Values:
                 coefficient *= scale**exponent
                 pending += [(operand, exponent) for operand in value.operands]
             else:
+                if _is_call(value, "sqrt") and exponent % 2 == 0:
+                    value, exponent = value.operands[0], exponent // 2
                 powers[value] = powers.get(value, 0) + exponent
         if coefficient == 0:
             return self.number(0)
@@ -176,7 +180,7 @@ class Values:
                 continue
             axis = _axis_along("sum", divisor, base)
             if axis is not None:
-                options = (f"axis={axis}",) if len(base.shape) > 1 else ()
+                options = [f"axis={axis}"] if len(base.shape) > 1 else []
                 logits = _unshifted(base.operands[0], axis)
                 softmax = self.call("softmax", (logits,), options, base.shape)
                 rest = {**powers, base: powers[base] - 1, divisor: powers[divisor] + 1}
@@ -187,22 +191,51 @@ class Values:
         """The value with every repetition spelt out."""
         if value.shape == shape:
             return value
-        return self.call("broadcast_to", (value,), (str(shape),), shape)
+        return self.call("broadcast_to", [value], [str(shape)], shape)
 
     def index(self, value: Value, entries: tuple[str, ...], shape: Shape) -> Value:
-        """Such as `x[:, None]`; `value` is full."""
+        """Such as `x[:, None]` or `x[1:]`; `value` is full."""
         return self.make("index", (value,), entries, shape)
 
-    def expand(self, value: Value, shape: Shape, places: Sequence[int], target: Shape) -> Value:
-        """Axis n of an array of `shape` becomes axis `places[n]` of one of `target`."""
-        offset = len(target) - len(shape)
-        aligned = all(place == n + offset for n, place in enumerate(places))
-        if value.shape == () or aligned:
+    def expand(self, value: Value, places: Sequence[int], rank: int) -> Value:
+        """Axis n of the array becomes axis `places[n]` of one of this rank, the others size one."""
+        places = tuple(places)[len(places) - len(value.shape) :]
+        if places == tuple(range(rank - len(places), rank)):
             return value
-        entries = _spread(places, len(target))
-        sizes = iter(shape)
-        spread = tuple(next(sizes) if entry == ":" else 1 for entry in entries)
-        return self.index(self.full(value, shape), entries, spread)
+        arrays = [operand for operand in value.operands if operand.shape != ()]
+        if value.head in ELEMENTWISE and len(arrays) == 1:
+            return self._again(value, [self.expand(v, places, rank) for v in value.operands])
+        entries = _spread(places, rank)
+        extents = iter(value.shape)
+        shape = tuple(next(extents) if entry == ":" else 1 for entry in entries)
+        return self.index(value, entries, shape)
+
+    def squeeze(self, value: Value, axes: Sequence[int], depth: int = 4) -> Value:
+        """Without axes of size one, counted from the end: -1 is the last."""
+        rank = len(value.shape)
+        axes = [axis for axis in axes if axis >= -rank]
+        if not axes:
+            return value
+        if value.head in ELEMENTWISE and depth:
+            inner = [self.squeeze(operand, axes, depth - 1) for operand in value.operands]
+            return self._again(value, inner)
+        shape = tuple(extent for n, extent in enumerate(value.shape) if n - rank not in axes)
+        if value.head == "index" and len(value.detail) == rank:
+            if all(value.detail[axis] == "None" for axis in axes):
+                kept = [e for n, e in enumerate(value.detail) if n - rank not in axes]
+                places = [n for n, entry in enumerate(kept) if entry == ":"]
+                if len(places) == len(value.operands[0].shape):
+                    return self.expand(value.operands[0], places, len(kept))
+        entries = tuple("0" if n - rank in axes else ":" for n in range(rank))
+        return self.index(value, entries, shape)
+
+    def _again(self, value: Value, operands: Sequence[Value]) -> Value:
+        """The same elementwise function of other operands."""
+        if value.head == "sum":
+            return self.add(zip(value.detail, operands, strict=True))
+        if value.head == "product":
+            return self.multiply(zip(operands, value.detail, strict=True))
+        return self.make(value.head, operands, value.detail)
 
     def reshape(self, value: Value, shape: Shape, target: Shape) -> Value:
         """The same entries in another shape; axes of size one come and go as indices."""
@@ -210,15 +243,9 @@ class Values:
             return value
         squeezed = tuple(extent for extent in shape if extent != 1)
         if squeezed != tuple(extent for extent in target if extent != 1):
-            return self.call("reshape", (self.full(value, shape),), (str(target),), target)
-        if squeezed != shape:
-            entries = tuple("0" if extent == 1 else ":" for extent in shape)
-            if value.head == "index" and value.operands[0].shape == squeezed:
-                value = value.operands[0]  # the axes put in before are taken out again
-            else:
-                value = self.index(self.full(value, shape), entries, squeezed)
-        places = [n for n, extent in enumerate(target) if extent != 1]
-        return self.expand(value, squeezed, places, target)
+            return self.call("reshape", [self.full(value, shape)], [str(target)], target)
+        value = self.squeeze(value, [n - len(shape) for n, e in enumerate(shape) if e == 1])
+        return self.expand(value, [n for n, e in enumerate(target) if e != 1], len(target))
 
     def transpose(self, value: Value, shape: Shape, order: tuple[int, ...]) -> Value:
         """The axes in another order; `Wᵀ` for a matrix."""
@@ -227,7 +254,7 @@ class Values:
         value = self.full(value, shape)
         target = tuple(shape[axis] for axis in order)
         if order != (1, 0):
-            return self.call("transpose", (value,), (str(order),), target)
+            return self.call("transpose", [value], [str(order)], target)
         if value.head == "transpose":
             return value.operands[0]
         return self.make("transpose", (value,), (), target)
@@ -238,12 +265,12 @@ class Values:
         if left.head == "indicator" and (sign, number) in (("==", 1), ("!=", 0)):
             return left.operands[0]
         if left.head == "indicator" and (sign, number) in (("==", 0), ("!=", 1)):
-            return self.call("logical_not", left.operands)
+            return self.map("logical_not", *left.operands)
         return self.make("compare", (left, right), (sign,))
 
     def indicator(self, condition: Value) -> Value:
         """One where a condition holds, zero elsewhere: `1[x > 0]`."""
-        if condition.head == "call" and condition.detail == ("logical_not",):
+        if _is_call(condition, "logical_not"):
             opposite = self.indicator(condition.operands[0])
             return self.add([(1, self.number(1)), (-1, opposite)])
         return self.make("indicator", (condition,))
@@ -271,7 +298,7 @@ def _scale(value: Value) -> Number | None:
 
 
 def _is_call(value: Value, function: str) -> bool:
-    return value.head == "call" and value.detail[0] == function
+    return value.head in ("map", "call") and value.detail[0] == function
 
 
 def _axis_along(function: str, reduced: Value, whole: Value) -> int | None:

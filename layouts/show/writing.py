@@ -51,7 +51,7 @@ def definitions(
         >>> values = Values()
         >>> W, x = values.name("W", (4, 3)), values.name("x", (3,))
         >>> z = values.make("matmul", (W, x), (), (4,))
-        >>> h = values.call("tanh", (z,))
+        >>> h = values.map("tanh", z)
         >>> slope = values.add([(1, values.number(1)), (-1, values.multiply([(h, 2)]))])
         >>> print(*definitions({"A": (slope, (4,))}))
         A = 1 - tanh(W @ x)²
@@ -140,7 +140,9 @@ def number_text(number: complex) -> Text:
     """A number to six digits."""
     if isinstance(number, complex):
         return f"({number:.6g})", ATOM
-    return f"{number:.6g}" if isinstance(number, float) else str(number), ATOM if number >= 0 else SUM
+    return f"{number:.6g}" if isinstance(number, float) else str(
+        number
+    ), ATOM if number >= 0 else SUM
 
 
 def _sum(value: Value, operand: Callable[[Value], Text]) -> Text:
@@ -173,7 +175,10 @@ def _scaled(size: complex, term: Value, operand: Callable[[Value], Text]) -> Tex
     inverse = 0 if isinstance(size, complex) else 1 / size
     if abs(inverse) > 1.5 and abs(inverse - round(inverse)) < 1e-6 * inverse:
         over = f"/ {round(inverse)}"
-        return f"{wrap((text, binding), PRODUCT if term.head == 'product' else POSTFIX)} {over}", PRODUCT
+        return (
+            f"{wrap((text, binding), PRODUCT if term.head == 'product' else POSTFIX)} {over}",
+            PRODUCT,
+        )
     number = number_text(size)[0]
     if term.head == "product" and binding == PRODUCT:
         return _product(term, operand, number)
@@ -197,4 +202,3 @@ def _power(base: Value, power: int, operand: Callable[[Value], Text]) -> str:
     if power == 1:
         return wrap(operand(base), POSTFIX)
     return wrap(operand(base), ATOM) + str(power).translate(SUPERSCRIPTS)
-
