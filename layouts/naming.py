@@ -5,18 +5,32 @@ trace is read into expressions. The arrays that accumulation makes of the residu
 same way, from their nodes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import jax
 
+from layouts.algebra import settle
 from layouts.linearize import Linearized
+from layouts.plan import make_plan
 from layouts.program import Add, Apply, Contract, Identity, Leaf, Node, Reshape, schedule
 from layouts.reading import read
 from layouts.show.products import align, einsum
 from layouts.show.values import Value, Values
 from layouts.transforms import leaf_names, linearize_call
+
+# Functions that JAX writes as several primitives, with a name for their derivative.
+FAMILIAR: Mapping[str, tuple[Callable, str]] = {
+    "gelu": (jax.nn.gelu, "gelu′"),
+    "silu": (jax.nn.silu, "silu′"),
+    "softplus": (jax.nn.softplus, "sigmoid"),
+    "elu": (jax.nn.elu, "elu′"),
+}
+
+# Each of so many values, the first ones, is tried as the operand of a familiar function.
+MOST_TRIED = 400
 
 
 @dataclass(frozen=True)
@@ -27,20 +41,22 @@ class Named:
         linearized: the graph; its value and residuals are tracers, of use for their shapes alone.
         residuals: the expression of each residual.
         values: what made them, and can make more.
+        read: the expressions of the arrays read so far.
     """
 
     linearized: Linearized
     residuals: tuple[Value, ...]
     values: Values
+    read: dict[Node, Value] = field(default_factory=dict)
 
     def of(self, nodes: Sequence[Node]) -> list[Value]:
         """The expressions of arrays computed from the residuals."""
         ordered, place = schedule(nodes)
-        known: list[Value] = []
         for node in ordered:
-            operands = [known[place[id(operand)]] for operand in node.operands]
-            known.append(self._node(node, operands))
-        return [known[place[id(node)]] for node in nodes]
+            if node not in self.read:
+                operands = [self.read[ordered[place[id(inner)]]] for inner in node.operands]
+                self.read[node] = self._node(node, operands)
+        return [self.read[ordered[place[id(node)]]] for node in nodes]
 
     def _node(self, node: Node, operands: list[Value]) -> Value:
         values = self.values
@@ -98,3 +114,64 @@ def linearize_named(fun: Callable, argnum: int, args: Sequence[Any]) -> Named:
     arguments = [values.name(name, var.aval.shape) for name, var in inputs]
     residuals = read(values, closed.jaxpr, closed.consts, arguments)
     return Named(found[-1], tuple(residuals), values)
+
+
+def familiar(values: Values, dtype: Any) -> dict[Value, Value]:
+    """Which of the values are `gelu(u)` or its derivative, and the like, of other values.
+
+    Args:
+        values: all expressions made so far.
+        dtype: the precision that the function runs in, which the constants of gelu depend on.
+
+    Returns:
+        For each such value how it is written with the function's name.
+    """
+    operands = [value for value in values.known.values() if value.head != "number"][:MOST_TRIED]
+    found = {}
+    for name, write in _familiar(jax.numpy.dtype(dtype).name):
+        for operand in operands:
+            values.closed = True
+            try:
+                value = write(values, operand)
+            except LookupError:
+                continue
+            finally:
+                values.closed = False
+            if value.head not in ("name", "number"):
+                found[value] = values.map(name, operand)
+    return found
+
+
+@cache
+def _familiar(dtype: str) -> list[tuple[str, Callable[[Values, Value], Value]]]:
+    """Each familiar function and derivative, as what writes it out for an operand."""
+    x = jax.ShapeDtypeStruct((2,), dtype)
+    writers = []
+    for name, (function, derivative) in FAMILIAR.items():
+        writers.append((name, _written(jax.make_jaxpr(function)(x))))
+        found: list[Linearized] = []
+
+        def trace(x: jax.Array, function: Callable = function, found: list = found) -> list:
+            found.append(linearize_call(function, 0, (x,), {}))
+            return found[0].residuals
+
+        closed = jax.make_jaxpr(trace)(x)
+        (terms,) = make_plan(found[0].graph).apply(found[0].graph).values()
+        factors = [factor for term in map(settle, terms) for factor in term.factors]
+        if len(terms) == len(factors) == 1 and terms[0].coefficient == 1:
+            writers.append((derivative, _written(closed, found[0], factors[0].node)))
+    return writers
+
+
+def _written(
+    closed: Any, linearized: Linearized | None = None, node: Node | None = None
+) -> Callable[[Values, Value], Value]:
+    """What reads a jaxpr, or a node on the residuals that it returns, for an operand."""
+
+    def write(values: Values, operand: Value) -> Value:
+        results = read(values, closed.jaxpr, closed.consts, [operand])
+        if linearized is None or node is None:
+            return results[0]
+        return Named(linearized, tuple(results), values).of([node])[0]
+
+    return write

@@ -59,7 +59,7 @@ def constant(values: Values, array: Any) -> Value:
     if isinstance(array, jax.core.Tracer) or np.size(array) == 0:
         return values.unique("const", shape)
     kind = np.asarray(array) if jnp.issubdtype(jnp.result_type(array), jnp.number) else None
-    if kind is not None and bool((kind == kind.reshape(-1)[0]).all()):
+    if kind is not None and bool(((kind == kind.reshape(-1)[0]) | (kind != kind)).all()):
         return values.number(kind.reshape(-1)[0].item())
     if shape == () and jnp.result_type(array) == bool:
         return values.name(str(bool(array)), ())
@@ -190,8 +190,10 @@ def _select(step: _Step) -> Value:
     if step.kind() != bool:
         return step.values.unknown("select_n", step.full, [step.shape])[0]
     which, otherwise, where = step.operands
-    if where is otherwise:
+    if where is otherwise or which.detail == ("True",):
         return where
+    if which.detail == ("False",):
+        return otherwise
     numbers = [v.detail[0] for v in (where, otherwise) if v.head == "number"]
     if numbers in ([1, 0], [0, 1]):
         if numbers == [0, 1]:

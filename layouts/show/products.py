@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
 
-from layouts.show.values import Shape, Value, Values
+from layouts.show.values import Shape, Value, Values, parted
 
 LETTERS = ascii_lowercase[8:] + ascii_lowercase[:8] + ascii_uppercase
 Indices = Sequence[int]
@@ -60,9 +60,10 @@ def einsum(
         full = [values.full(v, shape) for v, shape in zip(operands, shapes, strict=True)]
         if len(operands) == 1:
             return _sum(values, full[0], indices[0], output, extents)
-        product = _matmul(values, full, indices, tuple(output)) if len(operands) == 2 else None
+        numbers, bare = zip(*map(parted, full), strict=True)
+        product = _matmul(values, bare, indices, tuple(output)) if len(bare) == 2 else None
         if product is not None:
-            return product
+            return values.add([(numbers[0] * numbers[1], product)])
     else:
         full = [values.full(v, shape) for v, shape in zip(operands, shapes, strict=True)]
     letter = dict(zip(dict.fromkeys([*output, *sorted(used)]), LETTERS, strict=False))
@@ -89,6 +90,9 @@ def _sum(
 def reduce(values: Values, function: str, value: Value, axes: Sequence[int]) -> Value:
     """`sum(x)`, `max(x, axis=1)`, `sum(x, axis=(0, 2))`; `value` is full."""
     shape = tuple(extent for axis, extent in enumerate(value.shape) if axis not in axes)
+    number, bare = parted(value)
+    if function == "sum" and number != 1:
+        return values.add([(number, reduce(values, function, bare, axes))])
     if len(axes) == len(value.shape):
         return values.call(function, [value], [], shape)
     option = f"axis={axes[0]}" if len(axes) == 1 else f"axis={tuple(axes)}"

@@ -8,7 +8,7 @@ and what is left of the output's axes is summed:
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations, count
 
 from layouts.axes import Axes, Label, labels_of
 from layouts.program import Leaf, Shape
@@ -22,12 +22,16 @@ from layouts.show.terms import (
 )
 from layouts.terms import Factor, Term, Terms
 
+# For labels on neither side, which a product of matrices is summed over.
+INNER_LETTERS = "mnuvwefghtxyz"
+
 
 def rule_text(terms: Terms, out_name: str, in_name: str, loss: str = "L") -> str:
     """The rule in index notation, one line.
 
     Args:
-        terms: the Jacobian; its factors are leaves, with or without names.
+        terms: the Jacobian; its factors are leaves, with or without names, and may carry labels of
+            neither side, which are summed.
         out_name: how to call the output.
         in_name: how to call the input.
         loss: how to call the scalar that the cotangent is the gradient of.
@@ -51,17 +55,20 @@ def rule_text(terms: Terms, out_name: str, in_name: str, loss: str = "L") -> str
 
 
 def _term_text(term: Term, cotangent: str, names: Mapping[int, str]) -> str:
-    letters = Letters(term)
-    out_letters = iter(letter for axis in letters.out for letter in axis)
-    spelled = {**letters.letter, **dict(zip(labels_of(term.out), out_letters, strict=True))}
-    in_letters = [letter for axis in letters.into for letter in axis]
-    spelled |= dict(zip(labels_of(term.into), in_letters, strict=True))
-    axes = [tuple(spelled[label] for label in axis) for axis in term.out]
-    summed = [spelled[label] for label in labels_of(term.out) if label not in term.deltas]
+    letters, sides = Letters(term), labels_of(term.out) + labels_of(term.into)
+    # A delta's letter is the input's, so it comes last.
+    spelled = dict(zip(sides, chain(*letters.out, *letters.into), strict=True))
+    carried = dict.fromkeys(label for factor in term.factors for label in factor.labels)
+    spare = chain(INNER_LETTERS, (f"m{n}" for n in count(1)))
+    inner = {label: next(spare) for label in carried if label not in spelled}
+    spelled |= inner
+    kept = {*labels_of(term.into)}
+    summed = [spelled[label] for label in (*labels_of(term.out), *inner) if label not in kept]
     parts = coefficient_text(term.coefficient)
     if summed:
         plain = all(len(letter) == 1 for letter in summed)
         parts.append(f"Σ_{''.join(summed)}" if plain else f"Σ_({','.join(summed)})")
+    axes = [tuple(spelled[label] for label in axis) for axis in term.out]
     parts.append(letters.indexed(cotangent, axes))
     parts += [factor_text(factor, names, spelled) for factor in term.factors]
     return " ".join(parts)
@@ -127,18 +134,29 @@ class _Matrix:
         if self.join != "⊙":
             turned = turned[::-1]
         atom = self.atom
-        if atom and not atom.startswith("diag("):
-            atom = atom[:-1] if atom.endswith("ᵀ") else f"{atom}ᵀ"
+        if atom.endswith("ᵀ"):
+            atom = atom[:-1].removeprefix("(").removesuffix(")")
+        elif atom and not atom.startswith("diag("):
+            atom = f"({atom})ᵀ" if atom.startswith("∂") else f"{atom}ᵀ"
         return _Matrix(self.cols, self.rows, atom, self.join, turned)
 
     def __str__(self) -> str:
         if self.atom:
             return self.atom
-        texts = [
-            f"({part})" if part.parts and part.join != self.join else f"{part}"
-            for part in self.parts
-        ]
+        if self.turned:
+            return f"({self.T})ᵀ"
+        texts = [part.inside(self.join) for part in self.parts]
         return " ⊙ ".join(texts) if self.join else " ".join(texts)
+
+    @property
+    def turned(self) -> bool:
+        """Whether `(A ⊙ B)ᵀ` says it better than `Aᵀ ⊙ Bᵀ`."""
+        return self.join == "⊙" and all(part.atom.endswith("ᵀ") for part in self.parts)
+
+    def inside(self, join: str) -> str:
+        """The text as a part of a product of the one or the other kind."""
+        bare = not self.parts or self.join == join or self.turned
+        return f"{self}" if bare else f"({self})"
 
 
 def _times(left: _Matrix, right: _Matrix) -> _Matrix:
@@ -173,9 +191,9 @@ def _matrix_term(
     product = _finish(arrays, target)
     if product is None:
         return None
-    texts = [f"({item})" if item.join else f"{item}" for item in scalars]
+    texts = [f"({item})" if item.parts else f"{item}" for item in scalars]
     if product.parts or product.atom:
-        texts.append(f"({product})" if product.join and texts else f"{product}")
+        texts.append(product.inside("") if texts else f"{product}")
     return " ".join(texts)
 
 
@@ -215,7 +233,7 @@ def _step(items: Sequence[_Matrix], kept: frozenset[Label]) -> list[_Matrix] | N
         if len(carriers) == 2 and (
             carriers[0].labels != carriers[1].labels or len(carriers[0].labels) == 1
         ):
-            left, right = carriers
+            left, right = carriers if carriers[0].cols is label else carriers[::-1]
             left = left if left.cols is label else left.T
             right = right if right.rows is label else right.T
             return _replace(items, carriers, _times(left, right))

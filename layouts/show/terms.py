@@ -142,7 +142,8 @@ def kronecker_text(terms: Terms) -> str | None:
         sign = "-" if is_negative(term.coefficient) else "+"
         text += f" {sign} " if place else ("-" if sign == "-" else "")
         size = abs(term.coefficient)
-        text += product if size == 1 else f"{number_text(size)} ({product})"
+        product = f"({product})" if size != 1 and "⊗" in product else product
+        text += " ".join([*coefficient_text(size), product])
     return text or "0"
 
 

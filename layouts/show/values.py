@@ -6,10 +6,12 @@ every value has the shape of its own text, and `Values.full` spells a repetition
 operation would notice it, as a sum does. Equal values are one object.
 """
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,14 @@ Number = complex | float | int
 # A sum or product of more operands than this is not flattened into another.
 MOST_OPERANDS = 12
 
+_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 ELEMENTWISE = ("sum", "product", "map", "compare", "indicator")
 
 
@@ -61,6 +71,7 @@ class Values:
     def __init__(self) -> None:
         """Start with no values."""
         self.known: dict[tuple, Value] = {}
+        self.closed = False  # while closed, what is not known is a LookupError
 
     def make(
         self, head: str, operands: Sequence[Value], detail: tuple = (), shape: Shape | None = None
@@ -70,6 +81,8 @@ class Values:
             shape = np.broadcast_shapes(*(operand.shape for operand in operands))
         key = (head, tuple(operand.place for operand in operands), detail, shape)
         if key not in self.known:
+            if self.closed:
+                raise LookupError(f"no {head} of this kind is known")
             self.known[key] = Value(head, tuple(operands), detail, shape, len(self.known))
         return self.known[key]
 
@@ -126,11 +139,21 @@ class Values:
             return self.number(coefficient * value.detail[0])
         if coefficient == 1:
             return value
-        if _is_call(value, "sum"):
-            count = prod(value.operands[0].shape) / max(prod(value.shape), 1)
-            if not isinstance(coefficient, complex) and abs(coefficient * count - 1) < 1e-6:
-                return self.call("mean", value.operands, value.detail[1:], value.shape)
+        mean = self._as_mean(coefficient, value)
+        if mean is not None:
+            return mean
         return self.make("sum", (value,), (_plain(coefficient),))
+
+    def _as_mean(self, coefficient: Number, value: Value) -> Value | None:
+        """`sum(x, axis=1) / 5` over five entries is `mean(x, axis=1)`, indexed or not."""
+        total = value.operands[0] if value.head == "index" else value
+        if not _is_call(total, "sum") or isinstance(coefficient, complex):
+            return None
+        count = prod(total.operands[0].shape) / max(prod(total.shape), 1)
+        if abs(coefficient * count - 1) > 1e-6:
+            return None
+        mean = self.call("mean", total.operands, total.detail[1:], total.shape)
+        return self.index(mean, value.detail, value.shape) if value.head == "index" else mean
 
     def multiply(self, factors: Iterable[tuple[Value, int]]) -> Value:
         """A product of integer powers, entry by entry; equal bases are collected."""
@@ -203,7 +226,7 @@ class Values:
         if places == tuple(range(rank - len(places), rank)):
             return value
         arrays = [operand for operand in value.operands if operand.shape != ()]
-        if value.head in ELEMENTWISE and len(arrays) == 1:
+        if value.head == "product" and len(arrays) == 1:
             return self._again(value, [self.expand(v, places, rank) for v in value.operands])
         entries = _spread(places, rank)
         extents = iter(value.shape)
@@ -262,6 +285,8 @@ class Values:
     def compare(self, sign: str, left: Value, right: Value) -> Value:
         """`left > right` and the like; `1[p] == 1` is p itself."""
         number = right.detail[0] if right.head == "number" else None
+        if left.head == right.head == "number":
+            return self.name(str(_SIGNS[sign](left.detail[0], number)), ())
         if left.head == "indicator" and (sign, number) in (("==", 1), ("!=", 0)):
             return left.operands[0]
         if left.head == "indicator" and (sign, number) in (("==", 0), ("!=", 1)):
@@ -270,6 +295,8 @@ class Values:
 
     def indicator(self, condition: Value) -> Value:
         """One where a condition holds, zero elsewhere: `1[x > 0]`."""
+        if condition.head == "name" and condition.detail[0] in ("True", "False"):
+            return self.number(int(condition.detail[0] == "True"))
         if _is_call(condition, "logical_not"):
             opposite = self.indicator(condition.operands[0])
             return self.add([(1, self.number(1)), (-1, opposite)])
@@ -288,6 +315,13 @@ def _terms(coefficient: Number, value: Value) -> list[tuple[Number, Value]]:
     if len(value.operands) > 1 and abs(coefficient) != 1:
         return [(coefficient, value)]
     return [(coefficient * c, v) for c, v in zip(value.detail, value.operands, strict=True)]
+
+
+def parted(value: Value) -> tuple[Number, Value]:
+    """`2 * x` as 2 and x."""
+    if value.head == "sum" and len(value.operands) == 1:
+        return value.detail[0], value.operands[0]
+    return 1, value
 
 
 def _scale(value: Value) -> Number | None:

@@ -35,13 +35,16 @@ class Definition:
 
 
 def definitions(
-    letters: Mapping[str, tuple[Value, Shape]], taken: Iterable[str] = ()
+    letters: Mapping[str, tuple[Value, Shape]],
+    taken: Iterable[str] = (),
+    known: Mapping[Value, Value] | None = None,
 ) -> tuple[Definition, ...]:
     """Write down what letters stand for.
 
     Args:
         letters: for each its value, and the shape of the array.
         taken: names that no part may have.
+        known: values that are to be written as others, shorter ones.
 
     Returns:
         The letters in order, then the parts z1, z2 ... that they are written with.
@@ -57,30 +60,37 @@ def definitions(
         A = 1 - tanh(W @ x)²
     """
     names = (name for name in (f"z{n}" for n in count(1)) if name not in {*letters, *taken})
-    nodes = _reachable([value for value, _ in letters.values()])
+    known = known or {}
+    nodes = _reachable([value for value, _ in letters.values()], known)
     parts: set[Value] = set()
-    _lower(nodes, parts)  # finds the parts; then everything is written with them
-    numbered = {part: next(names) for part in sorted(parts, key=lambda part: part.place)}
-    texts = _lower(nodes, parts, numbered)
+    _lower(nodes, known, parts)  # finds the parts; then everything is written with them
+    numbered = {part: next(names) for part in nodes if part in parts}
+    texts = _lower(nodes, known, parts, numbered)
     lines = [Definition(name, shape, texts[value][0]) for name, (value, shape) in letters.items()]
     lines += [Definition(name, part.shape, texts[part][0]) for part, name in numbered.items()]
     return tuple(lines)
 
 
-def _reachable(roots: Iterable[Value]) -> list[Value]:
+def _reachable(roots: Iterable[Value], known: Mapping[Value, Value]) -> list[Value]:
     """All that the roots are written with, operands first."""
-    seen: set[Value] = set()
-    pending = list(roots)
+    ordered: dict[Value, None] = {}
+    pending = [(root, False) for root in roots][::-1]
     while pending:
-        value = pending.pop()
-        if value not in seen:
-            seen.add(value)
-            pending.extend(value.operands)
-    return sorted(seen, key=lambda value: value.place)
+        value, ready = pending.pop()
+        if ready:
+            ordered[value] = None
+        elif value not in ordered:
+            pending.append((value, True))
+            operands = known.get(value, value).operands
+            pending += [(operand, False) for operand in reversed(operands)]
+    return list(ordered)
 
 
 def _lower(
-    nodes: list[Value], parts: set[Value], names: Mapping[Value, str] | None = None
+    nodes: list[Value],
+    known: Mapping[Value, Value],
+    parts: set[Value],
+    names: Mapping[Value, str] | None = None,
 ) -> dict[Value, Text]:
     """The text of each node; without names, adds the operands of what is too long to `parts`."""
     texts: dict[Value, Text] = {}
@@ -91,13 +101,14 @@ def _lower(
         return texts[value]
 
     for node in nodes:
-        texts[node] = write(node, operand)
+        written = known.get(node, node)
+        texts[node] = write(written, operand)
         while names is None and len(texts[node][0]) > LONGEST_LINE:
-            longest = max(node.operands, key=lambda v: len(operand(v)[0]), default=None)
+            longest = max(written.operands, key=lambda v: len(operand(v)[0]), default=None)
             if longest is None or len(operand(longest)[0]) < SHORTEST_PART:
                 break
             parts.add(longest)
-            texts[node] = write(node, operand)
+            texts[node] = write(written, operand)
     return texts
 
 

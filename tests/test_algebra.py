@@ -1,0 +1,246 @@
+"""The algebra of terms, on random sums of terms, against nested loops over every index."""
+
+from math import prod
+
+import hypothesis.strategies as st
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from layouts import algebra
+from layouts.axes import Label, fresh_axes, labels_of
+from layouts.evaluate import evaluate
+from layouts.program import Leaf, cost
+from layouts.terms import Factor, Term, afresh, check, matching, relabel, stored_size
+from tests.laws import by_loops
+from tests.strategies import factorisations
+
+quick = settings(derandomize=True, deadline=None, max_examples=60)
+COEFFICIENTS = (1, 1, -1, 2, 0.5)
+
+
+class Pool:
+    """Residuals made as terms ask for them."""
+
+    def __init__(self):
+        self.rng, self.arrays = np.random.default_rng(0), []
+
+    def factor(self, labels):
+        array = self.rng.standard_normal([label.size for label in labels])
+        self.arrays.append(jnp.asarray(array))
+        return Factor(Leaf(array.shape, 8, (), len(self.arrays) - 1), tuple(labels))
+
+
+@st.composite
+def sums(draw, pool, out_shape, in_shape, most=3):
+    """A random sum of terms between two shapes: digits, deltas, ones and factors."""
+    terms = []
+    for _ in range(draw(st.integers(1, most))):
+        out, into = (
+            tuple(
+                tuple(Label(n) for n in draw(factorisations(extent)) if n > 1) for extent in shape
+            )
+            for shape in (out_shape, in_shape)
+        )
+        into = _with_deltas(draw, out, into)
+        labels = list(Term(out, into).labels)
+        factors = []
+        for _ in range(draw(st.integers(0, 2))):
+            carried = draw(st.lists(st.sampled_from(labels), unique=True)) if labels else []
+            factors.append(pool.factor(carried))
+        terms.append(Term(out, into, tuple(factors), draw(st.sampled_from(COEFFICIENTS))))
+    return tuple(terms)
+
+
+def _with_deltas(draw, out, into):
+    """Some input labels become output labels of their size, each output label at most once."""
+    free = list(labels_of(out))
+    renamed = []
+    for axis in into:
+        digits = []
+        for label in axis:
+            twins = [other for other in free if other.size == label.size]
+            twin = draw(st.sampled_from([None, *twins]))
+            if twin is not None:
+                free.remove(twin)
+            digits.append(twin or label)
+        renamed.append(tuple(digits))
+    return tuple(renamed)
+
+
+SHAPES = [(), (6,), (4, 3), (2, 6), (12,), (3, 2, 2)]
+shapes = st.sampled_from(SHAPES)
+
+
+def agree(terms, pool, expected, out_shape, in_shape):
+    """The terms are sound, and both loops and the engine's own writing give what is expected."""
+    for term in terms:
+        check(term)
+    residuals = pool.arrays
+    np.testing.assert_allclose(by_loops(terms, residuals, out_shape, in_shape), expected, atol=1e-9)
+    node = algebra.write(terms, (*out_shape, *in_shape), 8)
+    (written,) = evaluate([node], residuals)
+    assert written.shape == (*out_shape, *in_shape)
+    np.testing.assert_allclose(np.asarray(written, float), expected, atol=1e-9)
+
+
+@quick
+@given(st.data(), shapes, shapes)
+def test_writing_is_the_definition(data, out_shape, in_shape):
+    pool = Pool()
+    terms = data.draw(sums(pool, out_shape, in_shape))
+    agree(terms, pool, by_loops(terms, pool.arrays, out_shape, in_shape), out_shape, in_shape)
+
+
+@quick
+@given(st.data(), shapes, shapes, shapes)
+def test_composition_is_the_matrix_product(data, out_shape, middle, in_shape):
+    pool = Pool()
+    left = data.draw(sums(pool, out_shape, middle, 2))
+    right = data.draw(sums(pool, middle, in_shape, 2))
+    L = by_loops(left, pool.arrays, out_shape, middle).reshape(prod(out_shape), prod(middle))
+    R = by_loops(right, pool.arrays, middle, in_shape).reshape(prod(middle), prod(in_shape))
+    expected = (L @ R).reshape(*out_shape, *in_shape)
+    agree(algebra.compose(left, right), pool, expected, out_shape, in_shape)
+
+
+@quick
+@given(st.data(), shapes, shapes)
+def test_combining_settling_and_transposing_keep_the_sum(data, out_shape, in_shape):
+    pool = Pool()
+    terms = data.draw(sums(pool, out_shape, in_shape, 4))
+    expected = by_loops(terms, pool.arrays, out_shape, in_shape)
+    agree(algebra.combine(terms), pool, expected, out_shape, in_shape)
+    settled = tuple(map(algebra.settle, terms))
+    agree(settled, pool, expected, out_shape, in_shape)
+    for term, before in zip(settled, terms, strict=True):
+        assert stored_size(term.factors) <= stored_size(before.factors)
+    swapped = np.moveaxis(expected, range(len(out_shape)), range(-len(out_shape), 0))
+    agree(algebra.transpose(terms), pool, swapped, in_shape, out_shape)
+    agree(algebra.scale(terms, -3), pool, -3 * expected, out_shape, in_shape)
+
+
+@quick
+@given(st.data(), st.sampled_from([(6,), (4, 3), (2, 6)]), shapes)
+def test_the_identity_composes_to_nothing_new(data, out_shape, in_shape):
+    pool = Pool()
+    terms = data.draw(sums(pool, out_shape, in_shape, 2))
+    expected = by_loops(terms, pool.arrays, out_shape, in_shape)
+    left = algebra.compose(algebra.identity(out_shape), terms)
+    right = algebra.compose(terms, algebra.identity(in_shape))
+    for both in (left, right):
+        agree(both, pool, expected, out_shape, in_shape)
+        factors = [f for term in algebra.combine(terms) for f in term.factors]
+        assert stored_size(f for t in both for f in t.factors) <= stored_size(factors)
+
+
+@quick
+@given(st.data())
+def test_three_composed_in_either_order_agree(data):
+    pool = Pool()
+    dims = [data.draw(st.sampled_from([(6,), (4, 3), (2, 6)])) for _ in range(4)]
+    a, b, c = (data.draw(sums(pool, dims[n], dims[n + 1], 2)) for n in range(3))
+    left = algebra.compose(algebra.compose(a, b), c)
+    expected = by_loops(left, pool.arrays, dims[0], dims[3])
+    agree(algebra.compose(a, algebra.compose(b, c)), pool, expected, dims[0], dims[3])
+
+
+def test_like_terms_combine_and_unlike_ones_do_not():
+    pool = Pool()
+    out = fresh_axes((5, 3))
+    (i, j) = labels_of(out)
+    diagonal = Term(out, out, (pool.factor((i, j)),))
+    again = afresh(Term(out, out, (pool.factor((j, i)),), -2))
+    broadcast = Term(out, fresh_axes((5, 3)))
+    assert len(algebra.combine([diagonal, again])) == 1
+    assert len(algebra.combine([diagonal, broadcast, again])) == 2
+    assert matching(diagonal) == matching(again) != matching(broadcast)
+
+
+def test_terms_that_cancel_are_gone():
+    pool = Pool()
+    out = fresh_axes((5, 3))
+    term = Term(out, out, (pool.factor(labels_of(out)),))
+    assert algebra.combine([term, *algebra.scale((term,), -1)]) == ()
+    assert algebra.compose((), (term,)) == algebra.compose((term,), ()) == ()
+
+
+def test_outer_products_stay_apart_until_there_are_too_many():
+    pool = Pool()
+    (row,), (column,) = fresh_axes((7,)), fresh_axes((11,))
+    terms = [Term((row,), (column,), (pool.factor(row), pool.factor(column))) for _ in range(9)]
+    two = algebra.combine(terms[:2])
+    assert len(two) == 2 and stored_size(f for t in two for f in t.factors) == 2 * (7 + 11)
+    many = algebra.combine(terms)
+    assert len(many) <= algebra.MOST_LIKE_TERMS
+    agree(many, pool, by_loops(terms, pool.arrays, (7,), (11,)), (7,), (11,))
+
+
+def test_a_sum_over_ones_is_a_number():
+    """`Σ_k 1` over an axis that no factor carries is its size, however large."""
+    (i,), (k,) = fresh_axes((5,)), fresh_axes((1000,))
+    total = algebra.compose((Term((i,), (k,)),), (Term((k,), ()),))
+    assert total[0].coefficient == 1000 and total[0].factors == ()
+    agree(total, Pool(), np.full(5, 1000.0), (5,), ())
+
+
+def test_ones_that_overlap_add_up():
+    """Terms without a factor are as exact as any number: 100 + 100 is 200."""
+    (i,), (k,) = fresh_axes((5,)), fresh_axes((5,))
+    terms = (Term((i,), (i,), (), 100), Term((i,), (k,), (), 100))
+    agree(terms, Pool(), 100 * (np.eye(5) + 1), (5,), (5,))
+
+
+def test_digits_without_refinement_meet_through_a_bridge():
+    pool = Pool()
+    (a, b), (c, d) = labels_of(fresh_axes((3, 2))), labels_of(fresh_axes((2, 3)))
+    left = (Term(((a,), (b,)), ((a, b),), (pool.factor((a, b)),)),)
+    right = (Term(((c, d),), ((c,), (d,)), (pool.factor((d, c)),)),)
+    L = by_loops(left, pool.arrays, (3, 2), (6,)).reshape(6, 6)
+    R = by_loops(right, pool.arrays, (6,), (2, 3)).reshape(6, 6)
+    agree(algebra.compose(left, right), pool, (L @ R).reshape(3, 2, 2, 3), (3, 2), (2, 3))
+
+
+def test_a_contraction_of_three_takes_the_cheapest_order():
+    pool = Pool()
+    i, k, l, n = (Label(extent) for extent in (2, 30, 31, 3))
+    factors = [pool.factor((k, l)), pool.factor((i, k)), pool.factor((l, n))]
+    order = {label: rank for rank, label in enumerate((i, n, k, l))}
+    (whole,) = algebra.contract(factors, {i, n}, order)
+    assert cost([whole.node]).multiplications == min(
+        2 * 30 * 31 + 2 * 31 * 3, 30 * 31 * 3 + 2 * 30 * 3
+    )
+
+
+def test_write_of_nothing_is_zero():
+    node = algebra.write((), (5, 3), 8)
+    assert evaluate([node], [])[0].shape == (5, 3)
+    assert not np.any(np.asarray(evaluate([node], [])[0]))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (1, 5), (1,), ()])
+def test_an_unstructured_jacobian_is_its_array(shape):
+    pool = Pool()
+    array = np.random.default_rng(1).standard_normal((2, *shape))
+    pool.arrays.append(jnp.asarray(array))
+    terms = algebra.dense(Leaf(array.shape, 8, (), 0), (2,), shape)
+    agree(terms, pool, array, (2,), shape)
+
+
+def test_check_refuses_what_the_algebra_cannot_hold():
+    (i,), (k,) = fresh_axes((5,)), fresh_axes((3,))
+    with pytest.raises(ValueError, match="shape"):
+        check(Term((i,), (k,), (Factor(Leaf((3,), 8), i),)))
+    with pytest.raises(ValueError, match="neither side"):
+        check(Term((i,), (), (Factor(Leaf((3,), 8), k),)))
+
+
+def test_relabelling_keeps_the_pattern():
+    pool = Pool()
+    out = fresh_axes((5, 3))
+    term = Term(out, out, (pool.factor(labels_of(out)),))
+    other = relabel(term, {label: Label(label.size) for label in term.labels})
+    assert matching(term) == matching(other)
+    assert not {*term.labels} & {*other.labels}
+    assert term.deltas == labels_of(out)
