@@ -164,7 +164,7 @@ class _Reader:
             constants = [Known(const) for const in getattr(body, "consts", ())]
             return self.read(getattr(body, "jaxpr", body), constants, operands)
         targets = [self.vertex(var, name) for var in equation.outvars]
-        if any(0 in getattr(atom.aval, "shape", ()) for atom in equation.invars):
+        if all(0 in self.graph.shapes[target.number] for target in targets):
             return targets
         jacobians = None
         if name in RULES and len(targets) == 1:
@@ -175,6 +175,8 @@ class _Reader:
         for position, terms in jacobians.items():
             source = operands[position]
             assert isinstance(source, Vertex)
+            if 0 in self.graph.shapes[source.number]:
+                continue
             self.graph.add_edge(source.number, targets[0].number, terms)
         return targets
 
