@@ -1,4 +1,4 @@
-"""What there is to say about one Jacobian, as data: formula, shapes, rule, costs. Nothing prints."""
+"""What there is to say about one Jacobian, as data: formula, rule, layouts, costs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,22 +6,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from layouts import costs
 from layouts.algebra import settle
+from layouts.axes import Label, labels_of
 from layouts.cells import Form, Layout
 from layouts.conventions import Convention
+from layouts.costs import CONVENTION, CostReport, cost
 from layouts.errors import LayoutError
 from layouts.grammar import guess, shorten
 from layouts.jacobian import Jacobian, Names
 from layouts.lettering import Lettering
 from layouts.naming import linearize_named
 from layouts.plan import make_plan
-from layouts.program import Shape
+from layouts.program import Leaf, Shape
 from layouts.show.rules import rule_matrix, rule_text
+from layouts.show.terms import coefficient_text, is_negative
 from layouts.show.writing import Definition
-from layouts.terms import Terms
+from layouts.terms import Factor, Term, Terms
 from layouts.transforms import jacobian
 
 # JAX raises these where a function asks a tracer for its numbers.
@@ -77,7 +78,7 @@ class Exploration:
     arrangements: tuple[Arrangement, ...]
     rule: str
     rule_matrix: str | None
-    costs: costs.CostReport | None
+    costs: CostReport | None
     opaque: tuple[str, ...]
 
     @property
@@ -110,7 +111,7 @@ class Exploration:
         }
 
 
-def _costs_json(report: costs.CostReport) -> dict[str, Any]:
+def _costs_json(report: CostReport) -> dict[str, Any]:
     orders = {
         "forward": report.forward,
         "reverse": report.reverse,
@@ -120,11 +121,11 @@ def _costs_json(report: costs.CostReport) -> dict[str, Any]:
     }
     fields = ("multiplications", "additions", "peak_bytes")
     return {
-        "convention": costs.CONVENTION,
+        "convention": CONVENTION,
         "plan": report.plan.name,
         "orders": {
-            name: None if cost is None else {field: getattr(cost, field) for field in fields}
-            for name, cost in orders.items()
+            name: None if order is None else {field: getattr(order, field) for field in fields}
+            for name, order in orders.items()
         },
         "structured_bytes": report.result_bytes,
         "dense_bytes": report.dense_bytes,
@@ -173,7 +174,7 @@ def explore(
     try:
         _check_output(_run(lambda: jax.eval_shape(fun, *shapes), "run on these shapes"))
         lettering, J, unfolded = _symbolic(fun, inputs, place, shapes, order, (out_name, loss))
-        report = costs.cost(fun, place)(*shapes)
+        report = cost(fun, place)(*shapes)
     except NEEDS_NUMBERS:
         J = jacobian_at_random(fun, inputs, wrt, order=order, seed=seed)
         lettering, unfolded, report = None, J.terms, None
@@ -187,7 +188,7 @@ def explore(
         J.out_shape,
         str(J),
         lettering.definitions(J.terms + terms, J.dtype) if lettering else (),
-        tuple(_arranged(J, layout) for layout in Layout),
+        tuple(_arranged(_of_columns(J, inputs), layout) for layout in Layout),
         rule_text(terms, out_name, wrt, loss),
         matrices,
         report,
@@ -258,13 +259,15 @@ def _run(call: Callable[[], Any], purpose: str, *, last: bool = False) -> Any:
         return call()
     except LayoutError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever the function may do
         if isinstance(error, NEEDS_NUMBERS) and not last:
             raise
         reason, _, _ = str(error).strip().partition("\n")
         received = f"{type(error).__name__}: {shorten(reason, 200)}"
-        expected = f"one that can {purpose}"
-        raise LayoutError("function", expected, received, "change it, or the shapes") from error
+        remedy = "change it, or the shapes"
+        if isinstance(error, NEEDS_NUMBERS):
+            remedy = "write it with jax.numpy in place of numpy"
+        raise LayoutError("function", f"one that can {purpose}", received, remedy) from error
 
 
 def _check_output(output: Any) -> None:
@@ -274,15 +277,81 @@ def _check_output(output: Any) -> None:
         received = f"a {type(output).__name__} of {len(leaves)} arrays"
         remedy = "return one of them, or write a function for each"
         raise LayoutError("output of the function", "one array", received, remedy)
-    if not isinstance(output, jax.ShapeDtypeStruct | jax.Array | np.ndarray | np.generic | float):
-        received, remedy = f"a {type(output).__name__}", "return a floating-point array"
-        raise LayoutError("output of the function", "one array", received, remedy)
+    dtype = jnp.result_type(output)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        remedy = "only what varies smoothly and really can be differentiated"
+        raise LayoutError("output of the function", "a floating-point array", dtype.name, remedy)
 
 
 def _arranged(J: Jacobian, layout: Layout) -> Arrangement:
     """One layout's shape, and its Kronecker form where it is a matrix of stacked axes."""
     convention = Convention(layout)
     form = convention.form(J.out_shape, J.in_shape)
-    side = {Form.MATRIX: "numerator", Form.MATRIX_TRANSPOSED: "denominator"}.get(form)
-    rows, columns = (J.kronecker(side, vec) if side else None for vec in ("rows", "columns"))
+    side = {Form.MATRIX: Layout.NUMERATOR, Form.MATRIX_TRANSPOSED: Layout.DENOMINATOR}.get(form)
+    rows, columns = (_kronecker(J, side, vec) if side else None for vec in ("rows", "columns"))
     return Arrangement(layout, convention.shape(J.out_shape, J.in_shape), rows, columns)
+
+
+def _of_columns(J: Jacobian, inputs: Mapping[str, Shape]) -> Jacobian:
+    """Inputs that are rows by the name `cᵀ`, since a factor of one label is a column."""
+
+    def renamed(factor: Factor) -> Factor:
+        node = factor.node
+        name = node.name if isinstance(node, Leaf) else None
+        shape = inputs.get(name or "", ())
+        row = len(factor.labels) == 1 and len(shape) == 2 and shape[0] == 1
+        return replace(factor, node=replace(node, name=f"{name}ᵀ")) if row else factor  # type: ignore[call-arg]
+
+    terms = (replace(term, factors=tuple(map(renamed, term.factors))) for term in J.terms)
+    return replace(J, terms=tuple(terms))
+
+
+def _kronecker(J: Jacobian, layout: Layout, vec: str) -> str | None:
+    """The matrix as Kronecker products, its rows and columns scaled: `diag(vec(A)) (I₄ ⊗ Xᵀ)`.
+
+    `vec( )` in the text stacks as `vec` says.
+    """
+    whole = J.kronecker(layout, vec)
+    if whole is not None or not J.terms:
+        return whole and whole.replace("ᵀᵀ", "")
+    text = ""
+    for place, term in enumerate(J.terms):
+        product = _scaled_term(J, term, layout, vec)
+        if product is None:
+            return None
+        sign = "-" if is_negative(term.coefficient) else "+"
+        text += f" {sign} " if place else ("-" if sign == "-" else "")
+        text += " ".join([*coefficient_text(term.coefficient), product])
+    return text.replace("ᵀᵀ", "")
+
+
+def _scaled_term(J: Jacobian, term: Term, layout: Layout, vec: str) -> str | None:
+    """One term: factors that carry all axes of a side are diagonal matrices on that side."""
+    sides: tuple[list[str], list[str]] = ([], [])
+    rest = []
+    for factor in term.factors:
+        for labels, found in zip((term.out, term.into), sides, strict=True):
+            name = _stacked_name(factor, labels_of(labels))
+            if name is not None:
+                found.append(f"diag(vec({name}))")
+                break
+        else:
+            rest.append(factor)
+    bare = replace(J, terms=(replace(term, factors=tuple(rest), coefficient=1),))
+    inner = bare.kronecker(layout, vec)
+    if inner is None:
+        return None
+    left, right = sides if layout is Layout.NUMERATOR else sides[::-1]
+    if term.out == term.into and not rest:  # the identity matrix
+        return " ".join([*left, *right]) or inner
+    return " ".join([*left, f"({inner})" if left or right else inner, *right])
+
+
+def _stacked_name(factor: Factor, labels: tuple[Label, ...]) -> str | None:
+    """`A` or `Aᵀ`, whichever has the labels in this order, where there are two or more."""
+    name = getattr(factor.node, "name", None)
+    if len(labels) < 2 or factor.labels not in (labels, labels[::-1]):
+        return None
+    if factor.labels == labels:
+        return name
+    return f"{name}ᵀ" if len(labels) == 2 else None

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, pairwise, permutations
 
-from layouts.axes import Axes, Label, sizes
+from layouts.axes import Axes, Label, labels_of, sizes
 from layouts.naming import Named, familiar
 from layouts.program import Contract, Leaf, Node, Shape
 from layouts.show.terms import FACTOR_NAMES
-from layouts.show.values import Value, Values, parted
+from layouts.show.values import Value, Values, identity_size
 from layouts.show.writing import Definition, definitions
 from layouts.terms import Factor, Term, Terms
 
@@ -60,14 +60,17 @@ class Lettering:
 
     def write(self, terms: Terms) -> Terms:
         """The terms with a named leaf for each factor; numbers go into the coefficients."""
-        return tuple(self._written(_balanced(self._read(term), self.values)) for term in terms)
+        read = [_balanced(self._read(term), self.values) for term in terms]
+        return tuple(term for term in map(self._written, read) if term.coefficient != 0)
 
     def write_unfolded(self, terms: Terms) -> Terms | None:
         """The terms with products taken apart, as a backward pass meets them; None if too many."""
-        unfolded = [_merged(self._read(_unfolded(term)), self.values) for term in terms]
+        read = [_without_identities(self._read(_unfolded(term))) for term in terms]
+        unfolded = [_merged(term, self.values) for term in read]
         if any(len(term.factors) > MOST_FACTORS for term in unfolded):
             return None
-        return tuple(self._written(_balanced(term, self.values)) for term in unfolded)
+        written = [self._written(_balanced(term, self.values)) for term in unfolded]
+        return tuple(term for term in written if term.coefficient != 0)
 
     def definitions(self, terms: Terms, dtype: object) -> tuple[Definition, ...]:
         """What the letters in these terms stand for, and the parts that they are written with."""
@@ -124,15 +127,16 @@ def _parted(value: Value) -> tuple[complex, Value | None]:
     """`2 * x` as 2 and x, where the number is one that a formula shows in full."""
     if value.head == "number":
         return value.detail[0], None
-    number, bare = parted(value)
-    return (number, bare) if _simple(number) else (1, value)
+    if value.head == "sum" and len(value.operands) == 1 and _simple(value.detail[0]):
+        return value.detail[0], value.operands[0]
+    return 1, value
 
 
 def _simple(number: complex) -> bool:
     """A whole number, or one part of a whole number, not too large."""
-    return not isinstance(number, complex) and any(
-        abs(n - round(n)) < 1e-6 and 0.5 < abs(n) < 1000 for n in (number, 1 / number)
-    )
+    if isinstance(number, complex) or not 1e-3 < abs(number) < 1e3:
+        return False
+    return any(abs(n - round(n)) < 1e-6 and round(n) for n in (number, 1 / number))
 
 
 def _rounded(number: complex) -> complex:
@@ -173,6 +177,22 @@ def _mixes(node: Node) -> bool:
     sets = sorted(map(frozenset, node.indices), key=len)
     nested = all(one <= other for one, other in pairwise(sets))
     return node.summed or not nested or any(map(_mixes, node.operands))
+
+
+def _without_identities(term: _Symbolic) -> _Symbolic:
+    """An identity matrix that is summed over is a delta: its labels are one."""
+    kept = {*labels_of(term.out), *labels_of(term.into)}
+    factors = list(term.factors)
+    for symbol in term.factors:
+        if identity_size(symbol.value):
+            inner, other = sorted(symbol.labels, key=lambda label: label in kept)
+            if inner not in kept:
+                factors.remove(symbol)
+                factors = [
+                    _Symbol(f.value, tuple(other if n is inner else n for n in f.labels))
+                    for f in factors
+                ]
+    return replace(term, factors=tuple(factors))
 
 
 def _merged(term: _Symbolic, values: Values) -> _Symbolic:

@@ -61,6 +61,9 @@ def load(text: str, shapes: Mapping[str, Shape]) -> Loaded:
 
 def _from_module(text: str, shapes: Mapping[str, Shape]) -> Loaded:
     module_name, _, path = text.partition(":")
+    if not (module_name and path):
+        remedy = "write it as in mymodule:myfunction"
+        raise LayoutError("function", "module:function", shorten(text), remedy)
     if module_name.endswith(".py") or os.sep in module_name:
         module = os.path.splitext(os.path.basename(module_name))[0]
         remedy = f"write {module}:{path}, and run from the directory that {module}.py is in"

@@ -19,6 +19,7 @@ from layouts.program import Add, Apply, Contract, Identity, Leaf, Node, Reshape,
 from layouts.reading import read
 from layouts.show.products import align, einsum
 from layouts.show.values import Value, Values
+from layouts.show.views import reshape
 from layouts.transforms import leaf_names, linearize_call
 
 # Functions that JAX writes as several primitives, with a name for their derivative.
@@ -64,7 +65,7 @@ class Named:
         if isinstance(node, Leaf):
             return self.residuals[node.index]
         if isinstance(node, Reshape):
-            return values.reshape(operands[0], shapes[0], node.shape)
+            return reshape(values, operands[0], shapes[0], node.shape)
         if isinstance(node, Contract):
             return einsum(values, operands, node.indices, node.output, node.extents)
         if isinstance(node, Add):
@@ -139,7 +140,21 @@ def familiar(values: Values, dtype: Any) -> dict[Value, Value]:
                 values.closed = False
             if value.head not in ("name", "number"):
                 found[value] = values.map(name, operand)
-    return found
+    return {**found, **_in_sums(values, found)}
+
+
+def _in_sums(values: Values, found: Mapping[Value, Value]) -> dict[Value, Value]:
+    """Sums that have taken in a familiar function's coefficient, the 1/2 of gelu."""
+    alone = {v: written for v, written in found.items() if v.head == "sum" and len(v.detail) == 1}
+    scaled = {v.operands[0]: (v.detail[0], written) for v, written in alone.items()}
+    sums = {}
+    for value in list(values.known.values()):
+        if value.head == "sum" and value not in found and scaled.keys() & {*value.operands}:
+            terms = zip(value.detail, value.operands, strict=True)
+            sums[value] = values.add(
+                (c / scaled[v][0], scaled[v][1]) if v in scaled else (c, v) for c, v in terms
+            )
+    return sums
 
 
 @cache

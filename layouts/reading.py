@@ -16,6 +16,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from layouts.linearize import INLINED
 from layouts.show.products import einsum, reduce
 from layouts.show.values import Shape, Value, Values
+from layouts.show.views import expand, full, index, reshape, transpose
 
 
 def read(
@@ -61,7 +62,7 @@ def constant(values: Values, array: Any) -> Value:
     kind = np.asarray(array) if jnp.issubdtype(jnp.result_type(array), jnp.number) else None
     if kind is not None and bool(((kind == kind.reshape(-1)[0]) | (kind != kind)).all()):
         return values.number(kind.reshape(-1)[0].item())
-    if shape == () and jnp.result_type(array) == bool:
+    if shape == () and jnp.result_type(array) == jnp.bool_:
         return values.name(str(bool(array)), ())
     return values.unique("const", shape)
 
@@ -90,11 +91,11 @@ class _Step:
     @property
     def full(self) -> list[Value]:
         """The operands with every repetition spelt out."""
-        return [self.values.full(v, s) for v, s in zip(self.operands, self.shapes, strict=True)]
+        return [full(self.values, v, s) for v, s in zip(self.operands, self.shapes, strict=True)]
 
     def kind(self, place: int = 0) -> Any:
         """The dtype of an operand."""
-        return self.equation.invars[place].aval.dtype
+        return getattr(self.equation.invars[place].aval, "dtype", None)
 
 
 def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) -> Sequence[Value]:
@@ -175,9 +176,9 @@ def _convert(step: _Step) -> Value:
     (value,) = step.operands
     if old == new:
         return value
-    if old == bool:
+    if old == jnp.bool_:
         return step.values.indicator(value)
-    if new == bool:
+    if new == jnp.bool_:
         return step.values.compare("!=", value, step.values.number(0))
     if jnp.issubdtype(new, jnp.complexfloating) or jnp.issubdtype(old, jnp.integer):
         return value
@@ -187,13 +188,16 @@ def _convert(step: _Step) -> Value:
 
 
 def _select(step: _Step) -> Value:
-    if step.kind() != bool:
+    if step.kind() != jnp.bool_:
         return step.values.unknown("select_n", step.full, [step.shape])[0]
     which, otherwise, where = step.operands
     if where is otherwise or which.detail == ("True",):
         return where
     if which.detail == ("False",):
         return otherwise
+    finite = which.head == "map" and which.detail == ("isfinite",)
+    if finite and which.operands == (where,) and otherwise is step.values.number(0):
+        return where
     numbers = [v.detail[0] for v in (where, otherwise) if v.head == "number"]
     if numbers in ([1, 0], [0, 1]):
         if numbers == [0, 1]:
@@ -204,18 +208,18 @@ def _select(step: _Step) -> Value:
 
 def _broadcast(step: _Step) -> Value:
     places = step.params["broadcast_dimensions"]
-    return step.values.expand(step.operands[0], places, len(step.shape))
+    return expand(step.values, step.operands[0], places, len(step.shape))
 
 
 def _reshape(step: _Step) -> Value:
-    if step.params.get("dimensions") is not None:
+    if step.equation.primitive.name == "reshape" and step.params["dimensions"] is not None:
         return step.values.unknown("reshape", step.full, [step.shape])[0]
-    return step.values.reshape(step.operands[0], step.shapes[0], step.shape)
+    return reshape(step.values, step.operands[0], step.shapes[0], step.shape)
 
 
 def _transpose(step: _Step) -> Value:
     order = tuple(step.params["permutation"])
-    return step.values.transpose(step.operands[0], step.shapes[0], order)
+    return transpose(step.values, step.operands[0], step.shapes[0], order)
 
 
 def _slice(step: _Step) -> Value:
@@ -227,12 +231,18 @@ def _slice(step: _Step) -> Value:
         entries.append(f"{first}:{last}" + (f":{stride}" if stride != 1 else ""))
     while len(entries) > 1 and entries[-1] == ":":
         entries.pop()
-    return step.values.index(step.full[0], tuple(entries), step.shape)
+    return index(step.values, step.full[0], tuple(entries), step.shape)
 
 
 def _concatenate(step: _Step) -> Value:
     options = [f"axis={step.params['dimension']}"]
     return step.values.call("concat", step.full, options, step.shape)
+
+
+def _iota(step: _Step) -> Value:
+    shape, place = step.params["shape"], step.params["dimension"]
+    counted = step.values.call("arange", [], [str(shape[place])], (shape[place],))
+    return expand(step.values, counted, [place], len(shape))
 
 
 def _dot_general(step: _Step) -> Value:
@@ -272,6 +282,8 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "ge": _comparison(">="),
     "gt": _comparison(">"),
     "integer_pow": lambda step: step.values.multiply([(step.operands[0], step.params["y"])]),
+    "iota": _iota,
+    "is_finite": _function("isfinite"),
     "le": _comparison("<="),
     "logistic": _function("sigmoid"),
     "lt": _comparison("<"),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a case is one line
 """The one table of functions with shapes: what every structured result is compared on.
 
 Shapes are unequal primes unless the function asks for a square; arrays are random, never symmetric
@@ -185,7 +186,9 @@ def doubled_slope(x: jax.Array) -> jax.Array:
     return jnp.sin(x)
 
 
-doubled_slope.defjvp(lambda primals, tangents: (jnp.sin(*primals), 2 * jnp.cos(*primals) * tangents[0]))
+doubled_slope.defjvp(
+    lambda primals, tangents: (jnp.sin(*primals), 2 * jnp.cos(*primals) * tangents[0])
+)
 
 
 @jax.custom_vjp
@@ -384,7 +387,9 @@ SHAPES = [
 
 _MLP, _mlp_args = network((3, 5, 2), 7, "columns")
 _ROWS, _rows_args = network((3, 5, 2), 7, "rows", activation="relu")
-_DEEP, _deep_args = network((2, 3, 5, 3, 2), 3, "rows", activation="gelu", final_activation="softmax")
+_DEEP, _deep_args = network(
+    (2, 3, 5, 3, 2), 3, "rows", activation="gelu", final_activation="softmax"
+)
 
 NETWORKS = [
     Case("MLP, columns, by X", _MLP, _mlp_args, 1),

@@ -1,13 +1,16 @@
 """The dense oracle: what `jax.jacrev` gives, and how a result is compared with it."""
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from layouts import Jacobian
+from layouts import Jacobian, jacobian
+from layouts.graph import Graph
+from layouts.linearize import Linearized
+from layouts.transforms import linearize_call
 from tests.cases import CASES, Case
 
 BY_NAME = {case.name: case for case in CASES}
@@ -21,7 +24,7 @@ def transform_of(case: Case) -> Any:
     return jax.jacrev if "reverse" in case.orders else jax.jacfwd
 
 
-@lru_cache(maxsize=None)
+@cache
 def _expected(name: str) -> Any:
     case = BY_NAME[name]
     transform = transform_of(case)(case.function, case.argnums, holomorphic=case.holomorphic)
@@ -31,6 +34,18 @@ def _expected(name: str) -> Any:
 def expected(case: Case) -> Any:
     """The pytree that JAX gives for a case."""
     return _expected(case.name)
+
+
+@cache
+def _structured(name: str) -> Any:
+    case = BY_NAME[name]
+    transform = jacobian(case.function, case.argnums, holomorphic=case.holomorphic, structured=True)
+    return transform(*case.args())
+
+
+def structured_of(case: Case) -> Any:
+    """The structured Jacobians of a case, computed eagerly in the planned order."""
+    return _structured(case.name)
 
 
 def is_jacobian(value: Any) -> bool:
@@ -66,3 +81,15 @@ def assert_same(actual: Any, wanted: Any, loosest: Any = "float64") -> None:
         assert left.shape == right.shape
         assert left.dtype == right.dtype
         assert_close(left, right, loosest)
+
+
+def graph_of(function: Any, *args: Any, argnums: Any = 0) -> Graph:
+    """The graph of local Jacobians of a function, traced on shapes alone."""
+    found: list[Linearized] = []
+    jax.eval_shape(lambda *a: found.append(linearize_call(function, argnums, a, {})), *args)
+    return found[0].graph
+
+
+def graph_of_case(case: Case) -> Graph:
+    """The graph of a case that is not complex."""
+    return graph_of(case.function, *case.args(), argnums=case.argnums)

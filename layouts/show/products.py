@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
 
-from layouts.show.values import Shape, Value, Values, parted
+from layouts.show.values import Shape, Value, Values, identity_size, parted
+from layouts.show.views import expand, full, transpose
 
 LETTERS = ascii_lowercase[8:] + ascii_lowercase[:8] + ascii_uppercase
 Indices = Sequence[int]
@@ -20,8 +21,8 @@ def align(values: Values, value: Value, shape: Shape, indices: Indices, output: 
         output: the index of each axis of the output.
     """
     order = tuple(sorted(range(len(indices)), key=lambda axis: output.index(indices[axis])))
-    value = values.transpose(value, shape, order)
-    return values.expand(value, [output.index(indices[axis]) for axis in order], len(output))
+    value = transpose(values, value, shape, order)
+    return expand(values, value, [output.index(indices[axis]) for axis in order], len(output))
 
 
 def einsum(
@@ -57,21 +58,21 @@ def einsum(
             parts = zip(operands, shapes, indices, strict=True)
             aligned = [align(values, v, shape, index, output) for v, shape, index in parts]
             return values.multiply([(value, 1) for value in aligned])
-        full = [values.full(v, shape) for v, shape in zip(operands, shapes, strict=True)]
+        operands = [full(values, v, shape) for v, shape in zip(operands, shapes, strict=True)]
         if len(operands) == 1:
-            return _sum(values, full[0], indices[0], output, extents)
-        numbers, bare = zip(*map(parted, full), strict=True)
+            return _sum(values, operands[0], indices[0], output, extents)
+        numbers, bare = zip(*map(parted, operands), strict=True)
         product = _matmul(values, bare, indices, tuple(output)) if len(bare) == 2 else None
         if product is not None:
             return values.add([(numbers[0] * numbers[1], product)])
     else:
-        full = [values.full(v, shape) for v, shape in zip(operands, shapes, strict=True)]
+        operands = [full(values, v, shape) for v, shape in zip(operands, shapes, strict=True)]
     letter = dict(zip(dict.fromkeys([*output, *sorted(used)]), LETTERS, strict=False))
     sides = [",".join("".join(letter[n] for n in index) for index in indices)]
     sides.append("".join(letter[n] for n in output if n in used))
     pattern = values.name(f"'{'->'.join(sides)}'", ())
     result = values.call(
-        "einsum", [pattern, *full], [], tuple(extents[n] for n in output if n in used)
+        "einsum", [pattern, *operands], [], tuple(extents[n] for n in output if n in used)
     )
     return align(values, result, result.shape, [n for n in output if n in used], output)
 
@@ -112,8 +113,11 @@ def _matmul(
         return None
     left, right = (operands[n] for n in order)
     if len(left.shape) == 2 and indices[order[0]][0] in common:
-        left = values.transpose(left, left.shape, (1, 0))
+        left = transpose(values, left, left.shape, (1, 0))
     if len(right.shape) == 2 and indices[order[1]][1] in common:
-        right = values.transpose(right, right.shape, (1, 0))
+        right = transpose(values, right, right.shape, (1, 0))
     shape = left.shape[:-1] + right.shape[1:]
+    for identity, other in ((left, right), (right, left)):
+        if identity_size(identity):
+            return other
     return values.make("matmul", (left, right), (), shape)

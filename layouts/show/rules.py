@@ -1,4 +1,4 @@
-"""The rule that pulls a cotangent back: in index notation, and with matrices where it has that form.
+"""The rule that pulls a cotangent back: in index notation, and with matrices where that is found.
 
 The rule is the transposed Jacobian times the cotangent. A delta renames an axis of the cotangent,
 and what is left of the output's axes is summed:

@@ -143,7 +143,7 @@ def kronecker_text(terms: Terms) -> str | None:
         text += f" {sign} " if place else ("-" if sign == "-" else "")
         size = abs(term.coefficient)
         product = f"({product})" if size != 1 and "⊗" in product else product
-        text += " ".join([*coefficient_text(size), product])
+        text += " ".join([*coefficient_text(size), product]).removesuffix(" 1")
     return text or "0"
 
 
@@ -159,7 +159,7 @@ def _kronecker_term(term: Term, names: dict[int, str]) -> str | None:
             continue
         product = " ⊗ ".join(part for part in parts if part and part != "1") or "1"
         scalars = [names[f.node.index] for f in term.factors if not f.labels]  # type: ignore[attr-defined]
-        return " ".join([*scalars, product])
+        return " ".join([*scalars, product]).removesuffix(" 1")
     return None
 
 

@@ -2,8 +2,8 @@
 
 A value's text means what NumPy makes of it. It may have fewer axes than the array that it stands
 for, or axes of size one, where the array repeats its entries: `x + 1` needs no array of ones. So
-every value has the shape of its own text, and `Values.full` spells a repetition out where an
-operation would notice it, as a sum does. Equal values are one object.
+every value has the shape of its own text, and `layouts.show.views.full` spells a repetition out
+where an operation would notice it, as a sum does. Equal values are one object.
 """
 
 import operator
@@ -92,8 +92,7 @@ class Values:
 
     def number(self, number: Number) -> Value:
         """A number, which repeats itself to any shape."""
-        whole = isinstance(number, float) and number.is_integer() and abs(number) < 1e15
-        return self.make("number", (), (int(number) if whole else number,), ())
+        return self.make("number", (), (_plain(number),), ())
 
     def unique(self, text: str, shape: Shape) -> Value:
         """A named array that is equal to no other, whatever its name."""
@@ -101,6 +100,8 @@ class Values:
 
     def map(self, function: str, *operands: Value) -> Value:
         """A function applied entry by entry."""
+        if function == "abs" and is_positive(operands[0]):
+            return operands[0]
         return self.make("map", operands, (function,))
 
     def call(
@@ -146,14 +147,15 @@ class Values:
 
     def _as_mean(self, coefficient: Number, value: Value) -> Value | None:
         """`sum(x, axis=1) / 5` over five entries is `mean(x, axis=1)`, indexed or not."""
-        total = value.operands[0] if value.head == "index" else value
+        indexed = value.head == "index"
+        total = value.operands[0] if indexed else value
         if not _is_call(total, "sum") or isinstance(coefficient, complex):
             return None
         count = prod(total.operands[0].shape) / max(prod(total.shape), 1)
         if abs(coefficient * count - 1) > 1e-6:
             return None
         mean = self.call("mean", total.operands, total.detail[1:], total.shape)
-        return self.index(mean, value.detail, value.shape) if value.head == "index" else mean
+        return self.make("index", [mean], value.detail, value.shape) if indexed else mean
 
     def multiply(self, factors: Iterable[tuple[Value, int]]) -> Value:
         """A product of integer powers, entry by entry; equal bases are collected."""
@@ -204,55 +206,23 @@ class Values:
             axis = _axis_along("sum", divisor, base)
             if axis is not None:
                 options = [f"axis={axis}"] if len(base.shape) > 1 else []
-                logits = _unshifted(base.operands[0], axis)
+                logits = self._unshifted(base.operands[0], axis)
                 softmax = self.call("softmax", (logits,), options, base.shape)
                 rest = {**powers, base: powers[base] - 1, divisor: powers[divisor] + 1}
                 return {**rest, softmax: rest.get(softmax, 0) + 1}
         return powers
 
-    def full(self, value: Value, shape: Shape) -> Value:
-        """The value with every repetition spelt out."""
-        if value.shape == shape:
-            return value
-        return self.call("broadcast_to", [value], [str(shape)], shape)
+    def _unshifted(self, shifted: Value, axis: int) -> Value:
+        """`x - max(x, axis)` without the shift, which a softmax does not see."""
+        terms = list(_terms(1, shifted))
+        for place, (coefficient, peak) in enumerate(terms):
+            x = self.add(terms[:place] + terms[place + 1 :])
+            whole = coefficient == -1 and x.shape == shifted.shape
+            if whole and _axis_along("max", peak, x) == axis:
+                return x
+        return shifted
 
-    def index(self, value: Value, entries: tuple[str, ...], shape: Shape) -> Value:
-        """Such as `x[:, None]` or `x[1:]`; `value` is full."""
-        return self.make("index", (value,), entries, shape)
-
-    def expand(self, value: Value, places: Sequence[int], rank: int) -> Value:
-        """Axis n of the array becomes axis `places[n]` of one of this rank, the others size one."""
-        places = tuple(places)[len(places) - len(value.shape) :]
-        if places == tuple(range(rank - len(places), rank)):
-            return value
-        arrays = [operand for operand in value.operands if operand.shape != ()]
-        if value.head == "product" and len(arrays) == 1:
-            return self._again(value, [self.expand(v, places, rank) for v in value.operands])
-        entries = _spread(places, rank)
-        extents = iter(value.shape)
-        shape = tuple(next(extents) if entry == ":" else 1 for entry in entries)
-        return self.index(value, entries, shape)
-
-    def squeeze(self, value: Value, axes: Sequence[int], depth: int = 4) -> Value:
-        """Without axes of size one, counted from the end: -1 is the last."""
-        rank = len(value.shape)
-        axes = [axis for axis in axes if axis >= -rank]
-        if not axes:
-            return value
-        if value.head in ELEMENTWISE and depth:
-            inner = [self.squeeze(operand, axes, depth - 1) for operand in value.operands]
-            return self._again(value, inner)
-        shape = tuple(extent for n, extent in enumerate(value.shape) if n - rank not in axes)
-        if value.head == "index" and len(value.detail) == rank:
-            if all(value.detail[axis] == "None" for axis in axes):
-                kept = [e for n, e in enumerate(value.detail) if n - rank not in axes]
-                places = [n for n, entry in enumerate(kept) if entry == ":"]
-                if len(places) == len(value.operands[0].shape):
-                    return self.expand(value.operands[0], places, len(kept))
-        entries = tuple("0" if n - rank in axes else ":" for n in range(rank))
-        return self.index(value, entries, shape)
-
-    def _again(self, value: Value, operands: Sequence[Value]) -> Value:
+    def again(self, value: Value, operands: Sequence[Value]) -> Value:
         """The same elementwise function of other operands."""
         if value.head == "sum":
             return self.add(zip(value.detail, operands, strict=True))
@@ -260,33 +230,13 @@ class Values:
             return self.multiply(zip(operands, value.detail, strict=True))
         return self.make(value.head, operands, value.detail)
 
-    def reshape(self, value: Value, shape: Shape, target: Shape) -> Value:
-        """The same entries in another shape; axes of size one come and go as indices."""
-        if value.shape == () or shape == target:
-            return value
-        squeezed = tuple(extent for extent in shape if extent != 1)
-        if squeezed != tuple(extent for extent in target if extent != 1):
-            return self.call("reshape", [self.full(value, shape)], [str(target)], target)
-        value = self.squeeze(value, [n - len(shape) for n, e in enumerate(shape) if e == 1])
-        return self.expand(value, [n for n, e in enumerate(target) if e != 1], len(target))
-
-    def transpose(self, value: Value, shape: Shape, order: tuple[int, ...]) -> Value:
-        """The axes in another order; `Wᵀ` for a matrix."""
-        if value.shape == () or order == tuple(range(len(order))):
-            return value
-        value = self.full(value, shape)
-        target = tuple(shape[axis] for axis in order)
-        if order != (1, 0):
-            return self.call("transpose", [value], [str(order)], target)
-        if value.head == "transpose":
-            return value.operands[0]
-        return self.make("transpose", (value,), (), target)
-
     def compare(self, sign: str, left: Value, right: Value) -> Value:
         """`left > right` and the like; `1[p] == 1` is p itself."""
         number = right.detail[0] if right.head == "number" else None
         if left.head == right.head == "number":
             return self.name(str(_SIGNS[sign](left.detail[0], number)), ())
+        if (sign, number) == (">=", 0) and is_positive(left):
+            return self.name("True", ())
         if left.head == "indicator" and (sign, number) in (("==", 1), ("!=", 0)):
             return left.operands[0]
         if left.head == "indicator" and (sign, number) in (("==", 0), ("!=", 1)):
@@ -305,7 +255,9 @@ class Values:
 
 def _plain(number: Number) -> Number:
     """A whole number without its point."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
+        return int(number)
+    return number
 
 
 def _terms(coefficient: Number, value: Value) -> list[tuple[Number, Value]]:
@@ -318,8 +270,8 @@ def _terms(coefficient: Number, value: Value) -> list[tuple[Number, Value]]:
 
 
 def parted(value: Value) -> tuple[Number, Value]:
-    """`2 * x` as 2 and x."""
-    if value.head == "sum" and len(value.operands) == 1:
+    """`2 * x` as 2 and x; a fraction stays, which is mostly part of a function such as gelu."""
+    if value.head == "sum" and len(value.operands) == 1 and isinstance(value.detail[0], int):
         return value.detail[0], value.operands[0]
     return 1, value
 
@@ -347,18 +299,31 @@ def _axis_along(function: str, reduced: Value, whole: Value) -> int | None:
         return None
     axis = int(option) if rank > 1 else 0
     entries = reduced.detail if indexed else (":",) * len(inner.shape)
-    return axis if entries == _spread([n for n in range(rank) if n != axis], rank) else None
+    return axis if entries == put_in([n for n in range(rank) if n != axis], rank) else None
 
 
-def _spread(places: Sequence[int], rank: int) -> tuple[str, ...]:
+def identity_size(value: Value) -> int:
+    """The n of the identity matrix `1[arange(n)[:, None] == arange(n)]`; 0 for all else."""
+    if value.head != "indicator" or value.operands[0].detail != ("==",):
+        return 0
+    one, other = sorted(value.operands[0].operands, key=lambda operand: len(operand.shape))
+    spread = other.head == "index" and other.detail == (":", "None")
+    return one.shape[0] if spread and other.operands == (one,) and _is_call(one, "arange") else 0
+
+
+def put_in(places: Sequence[int], rank: int) -> tuple[str, ...]:
     """The index that puts the axes of an array at these places among `rank`."""
     return tuple(":" if n in places else "None" for n in range(min(places, default=rank), rank))
 
 
-def _unshifted(shifted: Value, axis: int) -> Value:
-    """`x - max(x, axis)` without the shift, which a softmax does not see."""
-    if shifted.head == "sum" and shifted.detail == (1, -1):
-        x, peak = shifted.operands
-        if x.shape == shifted.shape and _axis_along("max", peak, x) == axis:
-            return x
-    return shifted
+def is_positive(value: Value) -> bool:
+    """Whether a value is known to be positive wherever it is defined."""
+    if value.head == "number":
+        return not isinstance(value.detail[0], complex) and value.detail[0] > 0
+    if value.head in ("map", "call") and value.detail[0] in ("exp", "softmax", "sigmoid"):
+        return True
+    if value.head in ("sum", "product"):
+        signs = value.detail if value.head == "sum" else ()
+        return all(c > 0 for c in signs) and all(map(is_positive, value.operands))
+    reduced = value.head == "call" and value.detail[0] in ("sum", "mean", "max", "min")
+    return (reduced or value.head == "index") and is_positive(value.operands[0])

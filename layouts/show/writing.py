@@ -1,10 +1,10 @@
 """Values as text, one definition a line; what grows too long is cut by naming its parts."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from layouts.show.values import Shape, Value
+from layouts.show.values import Shape, Value, identity_size
 
 # A definition longer than this gives names to its longest parts.
 LONGEST_LINE = 64
@@ -131,7 +131,8 @@ def write(value: Value, operand: Callable[[Value], Text]) -> Text:
         case "index":
             return f"{wrap(texts[0], ATOM)}[{', '.join(value.detail)}]", ATOM
         case "indicator":
-            return f"1[{texts[0][0]}]", ATOM
+            size = identity_size(value)
+            return f"eye({size})" if size else f"1[{texts[0][0]}]", ATOM
         case "compare":
             left, right = texts
             return f"{wrap(left, SUM)} {value.detail[0]} {wrap(right, SUM)}", COMPARISON
@@ -139,7 +140,10 @@ def write(value: Value, operand: Callable[[Value], Text]) -> Text:
         function, _, place = value.detail
         return f"{function}({', '.join(text for text, _ in texts)}){place}", ATOM
     function, *options = value.detail
-    return f"{function}({', '.join([text for text, _ in texts] + options)})", ATOM
+    operands = ", ".join(text for text, _ in texts)
+    if function == "concat":
+        operands = f"[{operands}]"
+    return f"{function}({', '.join([operands] * bool(operands) + options)})", ATOM
 
 
 def wrap(text: Text, least: int) -> str:

@@ -1,0 +1,431 @@
+"""The structured Jacobian: its laws, its layouts, its life as a pytree."""
+
+import copy
+import itertools
+import pickle
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layouts import Convention, Jacobian, LayoutError, arrange, chains, jacobian
+from layouts.terms import check
+from tests.cases import CASES, arrays
+from tests.laws import stacked
+from tests.oracle import BY_NAME, assert_close, assert_same, expected, jacobians, structured_of
+from tests.strategies import programs
+
+quick = settings(derandomize=True, deadline=None)
+LAYOUTS = ["numerator", "denominator"]
+VECS = ["rows", "columns"]
+
+
+def normal(*shape, dtype=jnp.float64, seed=0):
+    rng = np.random.default_rng([len(shape), seed])
+    return jnp.asarray(rng.standard_normal(shape), dtype)
+
+
+def structured(function, *args, **options):
+    return jacobian(function, structured=True, **options)(*args)
+
+
+def of_case(name):
+    return structured_of(BY_NAME[name])
+
+
+def W_by_X(rows=5, inner=3, columns=7):
+    return structured(lambda W, X: W @ X, normal(rows, inner), normal(inner, columns))
+
+
+SAMPLE = [
+    "W X by W",
+    "W X by X",
+    "M M",
+    "tanh",
+    "softmax by rows",
+    "layer norm",
+    "attention",
+    "flatten the transpose",
+    "reshape to and fro",
+    "flatten, no common digits",
+    "sum by rows",
+    "broadcast",
+    "pad",
+    "scan",
+    "scalar to vector",
+    "constant",
+    "zero-size output, dot",
+    "pairwise Hessian",
+    "one-entry axes",
+    "deep MLP",
+    "centred",
+    "identity",
+]
+
+
+@cache
+def views(name):
+    """For each Jacobian of a case: itself, a tangent, a cotangent, and all that it says."""
+
+    @jax.jit
+    def look(J, tangent, cotangent):
+        return {
+            "dense": J.dense(),
+            "jvp": J.jvp(tangent),
+            "vjp": J.vjp(cotangent),
+            "T.jvp": J.T.jvp(cotangent),
+            "T.vjp": J.T.vjp(tangent),
+            "T": J.T.matrix(),
+            "T.T": J.T.T.dense(),
+            "gram out": J.gram("out").matrix(),
+            "gram in": J.gram("in").matrix(),
+            **{f"{layout} {vec}": J.matrix(layout, vec) for layout in LAYOUTS for vec in VECS},
+        }
+
+    found = []
+    for J in jacobians(structured_of(BY_NAME[name])):
+        tangent, cotangent = normal(*J.in_shape, seed=1), normal(*J.out_shape, seed=2)
+        found.append((J, tangent, cotangent, look(J, tangent, cotangent)))
+    return found
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_pushes_and_pulls_are_products_with_the_dense_array(name):
+    for J, tangent, cotangent, view in views(name):
+        dense = np.asarray(view["dense"])
+        pushed = np.tensordot(dense, tangent, len(J.in_shape))
+        pulled = np.tensordot(cotangent, dense, len(J.out_shape))
+        assert view["jvp"].shape == J.out_shape and view["vjp"].shape == J.in_shape
+        for method, wanted in (
+            ("jvp", pushed),
+            ("T.vjp", pushed),
+            ("vjp", pulled),
+            ("T.jvp", pulled),
+        ):
+            assert_close(view[method], jnp.asarray(wanted))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_the_matrix_in_every_layout(name):
+    for J, _, _, view in views(name):
+        for layout in LAYOUTS:
+            for vec in VECS:
+                wanted = stacked(view["dense"], J.out_shape, layout, vec)
+                found = view[f"{layout} {vec}"]
+                assert found.shape == wanted.shape
+                assert_close(found, jnp.asarray(wanted))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_transposes_and_grams(name):
+    for J, _, _, view in views(name):
+        matrix = stacked(view["dense"], J.out_shape, "numerator", "rows")
+        assert J.T.shape == J.in_shape + J.out_shape and J.T.T.shape == J.shape
+        assert_close(view["T"], jnp.asarray(matrix.T))
+        assert_close(view["T.T"], view["dense"])
+        assert_close(view["gram out"], jnp.asarray(matrix @ matrix.T))
+        assert_close(view["gram in"], jnp.asarray(matrix.T @ matrix))
+        assert J.gram().shape == J.out_shape * 2 and J.gram("in").shape == J.in_shape * 2
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_invariants(case):
+    for J in jacobians(structured_of(case)):
+        assert J.shape == J.out_shape + J.in_shape and J.ndim == len(J.shape)
+        assert J.nbytes == sum(array.nbytes for array in J.arrays)
+        for term in J.terms:
+            check(term)
+            assert term.coefficient != 0
+            for factor in term.factors:
+                assert J.arrays[factor.node.index].shape == factor.node.shape
+        used = {factor.node.index for term in J.terms for factor in term.factors}
+        assert used == set(range(len(J.arrays)))
+
+
+@settings(quick, max_examples=15)
+@given(st.data())
+def test_laws_on_random_functions(data):
+    """Associativity, transposes of products, push and pull, for three composed programs."""
+    first = data.draw(programs(most_steps=4))
+    args = first.args()[:1]
+    rest = first.args()[1:]
+    K = structured(lambda x: first(x, *rest)[0], *args)
+    m = data.draw(st.sampled_from([2, 3, 5]))
+    weight = normal(m, *K.out_shape)
+    J = structured(
+        lambda y: jnp.tanh(jnp.tensordot(weight, y, y.ndim)) * jnp.sum(y), normal(*K.out_shape)
+    )
+    H = structured(lambda z: jnp.outer(z, z), normal(m))
+
+    def laws(H, J, K):
+        tangent, cotangent = normal(*K.in_shape), normal(m, m)
+        whole = H @ (J @ K)
+        return (
+            [whole.dense(), ((H @ J) @ K).dense(), ((K.T @ J.T) @ H.T).T.dense()],
+            [whole.jvp(tangent), H.jvp(J.jvp(K.jvp(tangent)))],
+            [whole.vjp(cotangent), K.vjp(J.vjp(H.vjp(cotangent))), whole.T.jvp(cotangent)],
+            [(J @ K).matrix(), J.matrix() @ K.matrix()],
+            [(J @ K).T.matrix(), (K.T @ J.T).matrix(), K.matrix().T @ J.matrix().T],
+        )
+
+    for same in jax.jit(laws)(H, J, K):
+        for other in same[1:]:
+            assert_close(other, same[0])
+
+
+NETWORK_CASES = [
+    (samples, activation, dtype)
+    for samples in ("columns", "rows")
+    for activation, dtype in (
+        ("tanh", jnp.float64),
+        ("relu", jnp.float32),
+        ("gelu", jnp.float64),
+        ("softmax", jnp.float64),
+        ("sigmoid", jnp.float32),
+    )
+]
+
+
+@pytest.mark.parametrize(("samples", "activation", "dtype"), NETWORK_CASES)
+def test_networks_push_and_pull_like_jax(samples, activation, dtype):
+    """For both data layouts, each parameter, and every convention of the matrix."""
+    mlp = chains.mlp((3, 5, 2), activation=activation, samples=samples)
+    params = mlp.init(jax.random.key(3), dtype)
+    X = normal(*((3, 7) if samples == "columns" else (7, 3)), dtype=dtype)
+    out = mlp(params, X)
+    cotangent = normal(*out.shape, dtype=dtype, seed=4)
+    pulled = jax.vjp(mlp, params, X)[1](cotangent)
+    tangents = jax.tree.map(lambda a: normal(*a.shape, dtype=dtype, seed=5), (params, X))
+
+    @jax.jit
+    def everything(params, X, tangents):
+        blocks = jacobians(structured(mlp, params, X, argnums=(0, 1)))
+        pushed = sum(b.jvp(t) for b, t in zip(blocks, jax.tree.leaves(tangents), strict=True))
+        matrices = {vec: [b.matrix("denominator", vec) for b in blocks] for vec in VECS}
+        return [b.vjp(cotangent) for b in blocks], pushed, matrices
+
+    by_vjp, by_jvp, matrices = everything(params, X, tangents)
+    assert_close(by_jvp, jax.jvp(mlp, (params, X), tangents)[1])
+    for place, wanted in enumerate(jax.tree.leaves(pulled)):
+        assert_same(by_vjp[place], wanted)
+        for vec, order in (("rows", "C"), ("columns", "F")):
+            row = np.asarray(matrices[vec][place]) @ np.asarray(cotangent).ravel(order)
+            assert_close(jnp.asarray(row), jnp.asarray(np.asarray(wanted).ravel(order)))
+
+
+@settings(quick, max_examples=8)
+@given(st.lists(st.integers(2, 5), min_size=3, max_size=5), st.data())
+def test_random_matrix_chains_push_and_pull_like_jax(dims, data):
+    place = data.draw(st.integers(0, len(dims) - 2))
+    matrices = [normal(m, n, seed=m) for m, n in itertools.pairwise(dims)]
+    J = structured(chains.matmul, *matrices, argnums=place)
+    tangent, cotangent = normal(*J.in_shape, seed=7), normal(*J.out_shape, seed=8)
+
+    def one(matrix):
+        return chains.matmul(*matrices[:place], matrix, *matrices[place + 1 :])
+
+    assert_close(J.vjp(cotangent), jax.vjp(one, matrices[place])[1](cotangent)[0])
+    assert_close(J.jvp(tangent), jax.jvp(one, (matrices[place],), (tangent,))[1])
+
+
+@pytest.mark.parametrize("vec", VECS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_matrix_of_the_convention_is_what_arrange_writes(layout, vec):
+    J = W_by_X()
+    np.testing.assert_array_equal(J.matrix(layout, vec), arrange(J, Convention(layout, vec)))
+
+
+def test_shapes_of_scalars_and_vectors():
+    J = structured(jnp.dot, normal(5), normal(5, seed=1))
+    assert (J.out_shape, J.in_shape, J.shape) == ((), (5,), (5,))
+    assert J.matrix().shape == (1, 5) and J.matrix("denominator").shape == (5, 1)
+    empty = structured(lambda x: x[:0], normal(5))
+    assert empty.matrix().shape == (0, 5) and empty.nbytes == 0
+
+
+def test_storage_is_the_factors():
+    J = W_by_X()
+    assert J.nbytes == 8 * 21 and J.dense().nbytes == 8 * 35 * 15
+    square = J.gram("out")
+    assert square.nbytes == 8 * 7 * 7  # δ[i,k] (XᵀX)[j,l]
+    assert J.gram("in").nbytes == 8 * 3 * 3
+    assert (J @ structured(lambda W: 2 * W.T, normal(3, 5))).nbytes == 8 * 21
+
+
+def test_composition_that_does_not_fit():
+    J = W_by_X()
+    with pytest.raises(LayoutError, match=r"J @ K: expected .*\(5, 3\), got .*\(5, 7\).*outermost"):
+        _ = J @ J
+    with pytest.raises(LayoutError, match=r"right operand of @.*got ArrayImpl; .*jvp"):
+        _ = J @ normal(5, 3)
+
+
+@pytest.mark.parametrize(("method", "what"), [("jvp", "tangent"), ("vjp", "cotangent")])
+@pytest.mark.parametrize("shape", [(), (3, 7), (3, 5), (7, 5), (15,), (5, 3, 1)])
+def test_vectors_that_do_not_fit(method, what, shape):
+    J = W_by_X()
+    wanted = J.in_shape if method == "jvp" else J.out_shape
+    with pytest.raises(LayoutError) as info:
+        getattr(J, method)(jnp.ones(shape))
+    error = info.value
+    assert (error.what, error.expected, error.received) == (
+        what,
+        f"shape {wanted}",
+        f"shape {shape}",
+    )
+    assert what in error.remedy
+
+
+def test_a_complex_vector_is_not_silently_halved():
+    """A real Jacobian times a complex tangent is complex, or an error; never its real part."""
+    J = W_by_X()
+    tangent = normal(5, 3) + 1j * normal(5, 3, seed=1)
+    wanted = np.tensordot(np.asarray(J.dense()), tangent, 2)
+    try:
+        found = J.jvp(tangent)
+    except (TypeError, LayoutError):
+        return
+    np.testing.assert_allclose(found, wanted)
+
+
+@pytest.mark.parametrize("layout", ["mixed", "sideways", None, 3])
+def test_layouts_that_have_no_matrix(layout):
+    for method in ("matrix", "kronecker"):
+        with pytest.raises(LayoutError, match=r"^layout.*'numerator'"):
+            getattr(W_by_X(), method)(layout)
+
+
+@pytest.mark.parametrize("vec", ["cols", "row", None, 1])
+def test_vec_orders_that_are_none(vec):
+    for method in ("matrix", "kronecker"):
+        with pytest.raises(LayoutError, match=r"^vec order: expected 'rows' or 'columns'"):
+            getattr(W_by_X(), method)(vec=vec)
+
+
+@pytest.mark.parametrize("side", ["input", "x", None, 0])
+def test_gram_sides_that_are_none(side):
+    with pytest.raises(LayoutError, match=r"^gram side: expected 'out' or 'in'"):
+        W_by_X().gram(side)
+
+
+def test_a_pytree_of_its_factors():
+    J = W_by_X()
+    leaves, tree = jax.tree.flatten(J)
+    assert len(leaves) == 1 and leaves[0] is J.arrays[0]
+    again = jax.tree.unflatten(tree, leaves)
+    assert isinstance(again, Jacobian)
+    assert_same(again.dense(), J.dense())
+    assert str(again) == str(J)
+    doubled = jax.tree.map(lambda array: 2 * array, J)
+    assert_close(doubled.dense(), 2 * J.dense())
+
+
+def test_equal_structures_are_equal():
+    def by_name(A, B):
+        return jax.tree.structure(structured(lambda A, B: A @ B, A, B))
+
+    one = jax.tree.structure(W_by_X())
+    assert one == jax.tree.structure(W_by_X()) == by_name(normal(5, 3), normal(3, 7))
+    assert hash(one) == hash(jax.tree.structure(W_by_X()))
+    for other in (
+        W_by_X(5, 3, 11),
+        W_by_X().T,
+        structured(lambda W, X: -(W @ X), normal(5, 3), normal(3, 7)),
+    ):
+        assert one != jax.tree.structure(other)
+
+
+def test_a_compiled_function_takes_and_gives_jacobians_once():
+    traces = []
+
+    @jax.jit
+    def square(J):
+        traces.append(1)
+        return J @ J.T
+
+    for seed in range(3):
+        J = structured(lambda W, X: W @ X, normal(5, 3, seed=seed), normal(3, 7, seed=seed))
+        assert_close(square(J).matrix(), J.matrix() @ J.matrix().T)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["W X by W", "softmax", "attention", "scan", "identity", "flatten, no common digits"]
+)
+def test_through_jit(name):
+    case = BY_NAME[name]
+    found = jax.jit(lambda *a: structured(case.function, *a, argnums=case.argnums))(*case.args())
+    dense = jax.jit(lambda tree: [J.dense() for J in jacobians(tree)])(found)
+    for left, right in zip(dense, jax.tree.leaves(expected(case)), strict=True):
+        assert_same(left, right)
+
+
+def test_through_vmap():
+    def row_jacobian(x):
+        return structured(lambda x: jax.nn.softmax(x) * x.sum(), x)
+
+    X = normal(7, 5)
+    J = jax.vmap(row_jacobian)(X)
+    dense = jax.vmap(lambda J: J.dense())(J)
+    assert_same(dense, jax.vmap(jax.jacrev(lambda x: jax.nn.softmax(x) * x.sum()))(X))
+    pulled = jax.vmap(lambda J, c: J.vjp(c))(J, normal(7, 5, seed=1))
+    assert_close(pulled, jnp.einsum("nij,ni->nj", dense, normal(7, 5, seed=1)))
+
+
+def test_through_scan_and_cond():
+    def step(total, x):
+        J = structured(lambda x: jnp.outer(x, x), x)
+        return total + J.gram("in").dense().sum(), J
+
+    X = normal(3, 5)
+    _, Js = jax.lax.scan(step, 0.0, X)
+    last = jax.tree.map(lambda array: array[-1], Js)
+    assert_close(last.dense(), jax.jacrev(lambda x: jnp.outer(x, x))(X[-1]))
+    J = W_by_X()
+    chosen = jax.lax.cond(
+        J.arrays[0].sum() > 1e9, lambda J: J, lambda J: jax.tree.map(jnp.negative, J), J
+    )
+    assert_close(chosen.dense(), -J.dense())
+
+
+def test_gradients_through_a_jacobian():
+    W, X = normal(5, 3), normal(3, 7)
+
+    def loss(transform, W):
+        return jnp.sum(jnp.sin(transform(W)))
+
+    ours = jax.grad(lambda W: loss(lambda W: structured(lambda W: jnp.tanh(W @ X), W).dense(), W))(
+        W
+    )
+    theirs = jax.grad(lambda W: loss(jax.jacrev(lambda W: jnp.tanh(W @ X)), W))(W)
+    assert_close(ours, theirs)
+
+
+def test_pickle_and_copies():
+    J = of_case("softmax by rows")
+    for twin in (pickle.loads(pickle.dumps(J)), copy.deepcopy(J), copy.copy(J)):
+        assert_same(twin.dense(), J.dense())
+        assert jax.tree.structure(twin) == jax.tree.structure(J)
+        assert str(twin) == str(J)
+
+
+def test_it_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        W_by_X().out_shape = ()  # type: ignore[misc]
+
+
+def test_repr_says_what_is_stored():
+    wanted = "Jacobian(out_shape=(5, 7), in_shape=(5, 3), dtype=float64, terms=1, nbytes=168)"
+    assert repr(W_by_X()) == wanted
+
+
+def test_dtypes_of_products():
+    low = structured(lambda x: jnp.sin(x), normal(5, dtype=jnp.float32))
+    assert low.dtype == low.dense().dtype == low.matrix().dtype == jnp.float32
+    assert low.gram().dtype == (low @ low).dense().dtype == jnp.float32
+    high = structured(jnp.sin, arrays((5,))(np.random.default_rng(0))[0])
+    assert (high @ low).dense().dtype == jnp.float64

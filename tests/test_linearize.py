@@ -1,0 +1,158 @@
+"""From functions to graphs: calls inlined, residuals shared, dead parts gone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from layouts import jacobian
+from layouts.algebra import identity
+from layouts.graph import Graph
+from layouts.linearize import linearize
+from layouts.program import Leaf
+from tests.cases import clipped_backward, doubled_slope, halving
+from tests.oracle import graph_of
+
+
+def normal(*shape):
+    return jnp.asarray(np.random.default_rng(len(shape)).standard_normal(shape))
+
+
+def read(function, *primals, **options):
+    return linearize(lambda *a: [function(*a)], primals, **options)[0]
+
+
+def leaves(terms):
+    """The leaves below some terms."""
+    nodes = [factor.node for term in terms for factor in term.factors]
+    found = []
+    while nodes:
+        node = nodes.pop()
+        found += [node] if isinstance(node, Leaf) else []
+        nodes.extend(node.operands)
+    return found
+
+
+CALLS = {
+    "jit": jax.jit(lambda x: jnp.sin(x) * 2),
+    "jit in jit": jax.jit(lambda x: jax.jit(jnp.sin)(x) * x),
+    "remat": jax.checkpoint(lambda x: jnp.sin(jnp.tanh(x))),
+    "remat of jit": jax.checkpoint(jax.jit(lambda x: jnp.sin(jnp.tanh(x)))),
+    "custom JVP": doubled_slope,
+    "custom JVP in jit": jax.jit(doubled_slope),
+    "relu": jax.nn.relu,
+    "named scope": jax.named_call(jnp.sin, name="wave"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_calls_are_read_as_if_written_out(name):
+    graph = graph_of(CALLS[name], normal(5))
+    assert graph.opaques == []
+    assert graph.edges
+
+
+def test_the_value_is_the_functions_own():
+    x = normal(5)
+    linearized = read(jnp.sin, x)
+    np.testing.assert_array_equal(linearized.value[0], jnp.sin(x))
+
+
+def test_the_auxiliary_output_comes_along():
+    _, aux = linearize(lambda x: ([x * 2], {"n": x.sum()}), [normal(5)], has_aux=True)
+    np.testing.assert_allclose(aux["n"], normal(5).sum())
+
+
+def test_an_array_used_twice_is_one_residual():
+    W, x = normal(3, 3), normal(3)
+    linearized = read(lambda x: W @ jnp.tanh(W @ x), x)
+    assert sum(residual is W for residual in linearized.residuals) == 1
+
+
+def test_residuals_are_named_after_the_users_arrays():
+    W, x = normal(5, 3), normal(3)
+    linearized = linearize(lambda x: [W @ x], [x], ["x"], [(W, "W")])[0]
+    (terms,) = (e for e in linearized.graph.edges.values() if leaves(e))
+    assert [leaf.name for leaf in leaves(terms)] == ["W"]
+    both = linearize(lambda W, x: [W @ x], [W, x], ["W", "x"])[0]
+    assert {leaf.name for e in both.graph.edges.values() for leaf in leaves(e)} == {"W", "x"}
+
+
+def test_what_no_input_reaches_and_what_reaches_no_output_is_gone():
+    W = normal(5, 3)
+
+    def function(x):
+        unused = jnp.cumsum(W @ x)
+        return jnp.sin(x) + 0 * lax.stop_gradient(unused.sum())
+
+    graph = graph_of(function, normal(3))
+    assert graph.opaques == []
+    graph = graph_of(lambda x: (jnp.cumsum(x), x)[1], normal(3))
+    assert graph.opaques == [] and len(graph.edges) == 1
+
+
+def test_inputs_and_outputs_are_vertices_of_their_own():
+    """An input that is an output, and an output used on, keep apart."""
+
+    def function(x):
+        y = jnp.sin(x)
+        return [x, y, y * 2, x]
+
+    linearized = linearize(function, [normal(5)])[0]
+    graph = linearized.graph
+    assert len({*graph.inputs, *graph.outputs}) == 5
+    assert [graph.shapes[v] for v in graph.outputs] == [(5,)] * 4
+
+
+def test_parallel_edges_are_added():
+    graph = Graph([(5,), (5,)], [8, 8], ["a", "b"], (0,), (1,))
+    graph.add_edge(0, 1, identity((5,)))
+    graph.add_edge(0, 1, identity((5,)))
+    (term,) = graph.edges[0, 1]
+    assert term.coefficient == 2
+    x = normal(5)
+    linear = jacobian(lambda x: x * x + x + x * 3, structured=True)(x)
+    assert len(linear.terms) == 1
+    np.testing.assert_allclose(linear.dense(), np.diag(2 * x + 4))
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "directions"),
+    [
+        (clipped_backward, (normal(5), normal(3)), ("pull",)),
+        (jax.jit(clipped_backward), (normal(5), normal(3)), ("pull",)),
+        (halving, (normal(5),), ("push",)),
+        (lambda x: lax.cond(True, halving, jnp.sin, x), (normal(5),), ("push",)),
+        (jnp.cumsum, (normal(5),), ("push", "pull")),
+    ],
+)
+def test_the_ways_through_an_opaque_map(function, args, directions):
+    (opaque,) = graph_of(function, *args).opaques
+    assert opaque.directions == directions
+
+
+def test_an_opaque_map_applies_itself():
+    graph = read(lambda x: jnp.cumsum(x, axis=0), normal(5, 3)).graph
+    (opaque,) = graph.opaques
+    tangent = normal(5, 3)
+    np.testing.assert_allclose(opaque.function(tangent)[0], np.cumsum(tangent, 0))
+    assert opaque.name == "cumsum"
+    assert opaque.in_avals[0].shape == opaque.out_avals[0].shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: jnp.concatenate([x, x[:0]]),
+        lambda x: jnp.concatenate([jnp.zeros(0), x, jnp.sin(x)[:0]]),
+        lambda x: jnp.pad(x[:0], (0, 3)) + x,
+        jnp.cumprod,
+        lambda x: lax.associative_scan(jnp.multiply, x),
+        lambda x: jnp.hstack([x[1:], x[:1], x[:0]]),
+    ],
+)
+def test_a_piece_of_no_entries_hides_no_other(function):
+    """An empty operand beside others must not take the whole equation with it."""
+    x = normal(3)
+    np.testing.assert_allclose(jacobian(function)(x), jax.jacrev(function)(x), atol=1e-12)

@@ -1,0 +1,168 @@
+"""The table of primitives: every rule is used, is exact, and keeps the structure it promises."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import layouts
+from layouts.counting import primitives
+from layouts.plan import make_plan
+from layouts.rules import RULES
+from tests.cases import CASES, arrays, positive
+from tests.oracle import assert_same, densified, graph_of, graph_of_case
+
+F32 = jnp.float32
+
+# For each primitive a function whose linear program holds it, at shapes that tell axes apart.
+BY_PRIMITIVE = {
+    "add_any": (lambda x: x * jnp.sin(x), arrays((5, 3))),
+    "add": (lambda x: lax.add(jnp.sin(x), x), arrays((5, 3))),
+    "broadcast_in_dim": (lambda x: lax.broadcast_in_dim(x, (5, 7, 3), (0, 2)), arrays((5, 3))),
+    "convert_element_type": (lambda x: x.astype(F32).astype(x.dtype), arrays((5, 3))),
+    "copy": (jnp.copy, arrays((5, 3))),
+    "copy_p": (lambda x: jnp.array(x, copy=True), arrays((5, 3))),
+    "div": (lambda x: x / jnp.arange(1.0, 6.0)[:, None], arrays((5, 3))),
+    "dot_general": (
+        lambda x: lax.dot_general(
+            x, jnp.arange(84.0).reshape(7, 4, 3), (((0,), (1,)), ((2,), (0,)))
+        ),
+        arrays((4, 5, 7)),
+    ),
+    "expand_dims": (lambda x: lax.expand_dims(x, (0, 2)), arrays((5, 3))),
+    "mul": (lambda x: x * jnp.arange(1.0, 4.0)[None], arrays((5, 3))),
+    "neg": (jnp.negative, arrays((5, 3))),
+    "reduce_precision": (lambda x: lax.reduce_precision(x, 11, 52), arrays((5, 3))),
+    "reduce_sum": (lambda x: x.sum((0, 2)), arrays((5, 3, 2))),
+    "reshape": (lambda x: x.reshape(5, 2, 3), arrays((10, 3))),
+    "select_n": (lambda x: jnp.where(x > 0, x, 3 * x), arrays((5, 3))),
+    "squeeze": (lambda x: lax.squeeze(x, (1,)), arrays((5, 1, 3))),
+    "sub": (lambda x: jnp.sin(x) - x, arrays((5, 3))),
+    "transpose": (lambda x: lax.transpose(x, (2, 0, 1)), arrays((5, 3, 2))),
+}
+
+
+def linear_primitives(function, *args):
+    _, pushforward = jax.linearize(function, *args)
+    return set(primitives(jax.make_jaxpr(pushforward)(*args).jaxpr))
+
+
+def test_every_rule_is_tested():
+    assert set(BY_PRIMITIVE) == set(RULES)
+
+
+@pytest.mark.parametrize("name", sorted(BY_PRIMITIVE))
+def test_rule_is_exact(name):
+    function, make = BY_PRIMITIVE[name]
+    args = make(np.random.default_rng(3))
+    graph = graph_of(function, *args)
+    assert not graph.opaques
+    wanted = jax.jacrev(function)(*args)
+    rounding = "float32" if name == "convert_element_type" else "float64"
+    for order in ("auto", "forward", "reverse"):
+        J = layouts.jacobian(function, order=order, structured=True)(*args)
+        assert_same(J.dense(), wanted, rounding)
+
+
+ALIASES = {"copy_p", "expand_dims", "add", "squeeze", "copy"}  # JAX may trace to another name
+
+
+@pytest.mark.parametrize("name", sorted(set(BY_PRIMITIVE) - ALIASES))
+def test_the_function_for_a_primitive_holds_it(name):
+    function, make = BY_PRIMITIVE[name]
+    assert name in linear_primitives(function, *make(np.random.default_rng(3)))
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if not c.holomorphic], ids=lambda case: case.name
+)
+def test_what_has_a_rule_is_never_opaque(case):
+    graph = graph_of_case(case)
+    if case.known:
+        assert [opaque.name for opaque in graph.opaques] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "names"),
+    [
+        (lambda x: jnp.cumsum(x, 0), [(5, 3)], ["cumsum"]),
+        (lambda x: x[::-1], [(5,)], ["rev"]),
+        (lambda x: x[1:3], [(5,)], ["slice"]),
+        (lambda x: jnp.sin(x).reshape(4, 3), [(6, 2)], ["reshape"]),
+        (lambda x: jnp.pad(jnp.cumsum(x), 1), [(5,)], ["cumsum", "pad"]),
+    ],
+)
+def test_what_has_no_rule_is_named_in_the_plan(function, shapes, names):
+    graph = graph_of(function, *arrays(*shapes)(np.random.default_rng(0)))
+    plan = make_plan(graph)
+    assert list(plan.opaque) == names
+    assert all(f"{name} (opaque)" in str(plan) for name in names)
+
+
+# What is stored: terms, deltas of the first term, entries kept. Formulas are by hand.
+STRUCTURE = {
+    "W X by W": (lambda W, X: W @ X, 0, [(5, 3), (3, 7)], 1, 1, 3 * 7),  # δ X
+    "W X by X": (lambda W, X: W @ X, 1, [(5, 3), (3, 7)], 1, 1, 5 * 3),  # W δ
+    "X W by W": (lambda W, X: X @ W, 0, [(5, 3), (7, 5)], 1, 1, 7 * 5),
+    "tanh": (jnp.tanh, 0, [(5, 3)], 1, 2, 15),
+    "identity": (lambda x: x, 0, [(5, 3)], 1, 2, 0),
+    "transpose": (jnp.transpose, 0, [(5, 3)], 1, 2, 0),
+    "flatten": (jnp.ravel, 0, [(5, 3)], 1, 2, 0),
+    "split": (lambda x: x.reshape(5, 3, 2), 0, [(5, 6)], 1, 3, 0),
+    "sum": (jnp.sum, 0, [(5, 3)], 1, 0, 0),
+    "mean": (jnp.mean, 0, [(5, 3)], 1, 0, 0),
+    "broadcast": (lambda x: jnp.broadcast_to(x, (7, 5)), 0, [(5,)], 1, 1, 0),
+    "5 x": (lambda x: 5 * x, 0, [(5,)], 1, 1, 0),
+    "softmax": (jax.nn.softmax, 0, [(5,)], 2, 1, 3 * 5),  # δ s - s s
+    "M M": (lambda M: M @ M, 0, [(5, 5)], 2, 1, 25),  # δ Mᵀ + M δ, one array
+    "outer(x, x)": (lambda x: jnp.outer(x, x), 0, [(5,)], 2, 1, 2 * 5),
+    "batched": (lambda A, B: A @ B, 0, [(2, 5, 3), (2, 3, 7)], 1, 2, 2 * 3 * 7),
+    "W2 tanh(W1 X) by W1": (
+        lambda W1, W2, X: W2 @ jnp.tanh(W1 @ X),
+        0,
+        [(5, 3), (2, 5), (3, 7)],
+        1,
+        0,
+        2 * 5 + 3 * 7 + 5 * 7,
+    ),  # W2[i,k] X[l,n] A[k,n], a product
+    "W2 tanh(W1 X) by X": (
+        lambda W1, W2, X: W2 @ jnp.tanh(W1 @ X),
+        2,
+        [(5, 3), (2, 5), (3, 7)],
+        1,
+        1,
+        2 * 3 * 7,
+    ),
+    "bias": (lambda W, b: W + b[None], 1, [(5, 3), (3,)], 1, 1, 0),
+    "constant": (lambda x: jnp.ones(3), 0, [(5,)], 0, None, 0),
+    "x - x": (lambda x: x - x, 0, [(5,)], 0, None, 0),
+    "W x - W x": (lambda x, W: W @ x - W @ x, 0, [(3,), (5, 3)], 0, None, 0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTURE))
+def test_what_is_stored(name):
+    function, argnums, shapes, terms, deltas, entries = STRUCTURE[name]
+    args = arrays(*shapes)(np.random.default_rng(1))
+    for order in ("auto", "forward", "reverse"):
+        J = layouts.jacobian(function, argnums, order=order, structured=True)(*args)
+        assert len(J.terms) == terms, str(J)
+        assert J.nbytes == 8 * entries, str(J)
+        if terms:
+            assert len(J.terms[0].deltas) == deltas, str(J)
+
+
+def test_repeated_operands_are_two_edges_that_add():
+    for function in (lambda x: x * x, lambda x: x + x, lambda x: x @ x, lambda x: x - 3 * x):
+        x = positive((3, 3))(np.random.default_rng(2))[0]
+        J = layouts.jacobian(function, structured=True)(x)
+        assert_same(densified(J), jax.jacrev(function)(x))
+
+
+def test_size_one_axes_broadcast_by_the_primitive_itself():
+    """Lax lets elementwise primitives meet only equal shapes; size one arrives by jnp."""
+    column, matrix = arrays((6, 1), (6, 6))(np.random.default_rng(4))
+    for argnums in (0, 1):
+        J = layouts.jacobian(lambda c, A: A * c, argnums, structured=True)(column, matrix)
+        assert_same(J.dense(), jax.jacrev(lambda c, A: A * c, argnums)(column, matrix))

@@ -1,0 +1,330 @@
+"""The drop-in transforms: whatever `jax.jacrev` and `jax.hessian` give, so do these."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import layouts
+from layouts import Jacobian, LayoutError, cost, hessian, jacobian
+from tests.cases import CASES, DTYPES, STRUCTURES, clipped_backward, complexes, halving
+from tests.oracle import (
+    BY_NAME,
+    assert_same,
+    densified,
+    expected,
+    is_jacobian,
+    jacobians,
+    structured_of,
+)
+from tests.strategies import programs
+
+names = {"ids": lambda case: case.name}
+
+
+def normal(*shape):
+    return jnp.asarray(np.random.default_rng(len(shape)).standard_normal(shape))
+
+
+def transformed(case, order, **options):
+    return jacobian(
+        case.function, case.argnums, holomorphic=case.holomorphic, order=order, **options
+    )
+
+
+@pytest.mark.parametrize("case", CASES, **names)
+def test_compiled_in_every_order(case):
+    """One program with a Jacobian for each order."""
+
+    def all_orders(*args):
+        return {order: transformed(case, order)(*args) for order in case.orders}
+
+    found = jax.jit(all_orders)(*case.args())
+    for order in case.orders:
+        assert_same(found[order], expected(case), case.rounding)
+
+
+# Eagerly constants are folded into residuals, so that the graph may be another.
+@pytest.mark.parametrize("case", [*STRUCTURES, *DTYPES, *CASES[::7]], **names)
+def test_eager(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = transformed(case, "auto")(*case.args())
+    assert_same(found, expected(case), case.rounding)
+
+
+@pytest.mark.parametrize("case", CASES, **names)
+def test_structured(case):
+    found = structured_of(case)
+    assert all(isinstance(leaf, Jacobian) for leaf in jacobians(found))
+    assert_same(densified(found), expected(case), case.rounding)
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(programs())
+def test_random_programs(program):
+    numbers = tuple(range(len(program.inputs)))
+
+    def everything(*args):
+        found = {
+            order: jacobian(program, numbers, order=order)(*args)
+            for order in ("auto", "forward", "reverse")
+        }
+        structured = jacobian(program, numbers, structured=True)(*args)
+        return jax.jacrev(program, numbers)(*args), found, densified(structured)
+
+    wanted, found, structured = jax.jit(everything)(*program.args())
+    for order in found:
+        assert_same(found[order], wanted)
+    assert_same(structured, wanted)
+
+
+PLANNED = [
+    "W X by both",
+    "MLP, rows, by both",
+    "attention",
+    "scan",
+    "pad",
+    "custom VJP inside",
+    "while",
+]
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_a_plan_is_an_order(name):
+    """A plan made on shapes alone serves the arrays, eagerly and compiled."""
+    case = BY_NAME[name]
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), case.args())
+    plan = cost(case.function, case.argnums)(*shapes).plan
+    assert_same(transformed(case, plan)(*case.args()), expected(case))
+    assert_same(jax.jit(transformed(case, plan))(*case.args()), expected(case))
+
+
+def pair(x, y, scale=1.0):
+    return {"a": scale * jnp.sin(x) * y.sum(), "b": y @ y.T}
+
+
+@pytest.mark.parametrize(
+    "argnums", [0, 1, -1, -2, (0,), (1, 0), (0, 1), (-1, 0), [0, 1], (-2, -1), True, (1,)]
+)
+def test_argnums_in_every_form(argnums):
+    args = normal(5), normal(3, 2)
+    assert_same(jacobian(pair, argnums)(*args), jax.jacrev(pair, argnums)(*args))
+
+
+def test_keywords_pass_through_undifferentiated():
+    args = normal(5), normal(3, 2)
+    found = jacobian(pair, (0, 1))(*args, scale=normal(5))
+    assert_same(found, jax.jacrev(pair, (0, 1))(*args, scale=normal(5)))
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_auxiliary_output(structured):
+    def function(x):
+        return jnp.sin(x), {"doubled": 2 * x, "kept": 7, "text": "as it is"}
+
+    x = normal(5)
+    found, aux = jacobian(function, has_aux=True, structured=structured)(x)
+    wanted, wanted_aux = jax.jacrev(function, has_aux=True)(x)
+    assert_same(densified(found) if structured else found, wanted)
+    assert aux["kept"] == 7 and aux["text"] == "as it is"
+    assert_same(aux["doubled"], wanted_aux["doubled"])
+    compiled = jax.jit(jacobian(lambda x: (x**2, x.sum()), has_aux=True))(x)
+    assert_same(compiled, jax.jacrev(lambda x: (x**2, x.sum()), has_aux=True)(x))
+
+
+@pytest.mark.parametrize("wrong", [lambda x: x, lambda x: (x, 1, 2), lambda x: [x, x]])
+def test_an_auxiliary_output_that_is_missing(wrong):
+    x = normal(5)
+    with pytest.raises(TypeError, match="two-element tuple"):
+        jax.jacrev(wrong, has_aux=True)(x)
+    with pytest.raises(TypeError, match="two-element tuple"):
+        jacobian(wrong, has_aux=True)(x)
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_integers_that_are_allowed(structured):
+    def function(n, x, m):
+        return x * n * m, x.sum()
+
+    args = jnp.arange(5), normal(5), jnp.ones(5, jnp.int8)
+    found = jacobian(function, (0, 1, 2), allow_int=True, structured=structured)(*args)
+    assert_same(
+        densified(found) if structured else found,
+        jax.jacrev(function, (0, 1, 2), allow_int=True)(*args),
+    )
+
+
+def test_a_real_function_of_complex_inputs():
+    """Jacrev gives such functions a Jacobian; so must these, structured too."""
+    (z,) = complexes((5,))(np.random.default_rng(0))
+
+    def function(z):
+        return jnp.abs(z) ** 2 + jnp.real(z[::-1] * (2 - 1j))
+
+    wanted = jax.jacrev(function)(z)
+    assert_same(jacobian(function)(z), wanted)
+    J = jacobian(function, structured=True)(z)
+    assert is_jacobian(J)
+    assert_same(J.dense(), wanted)
+
+
+X, N = normal(5), jnp.arange(3)
+Z = X + 1j
+WRONG = {
+    "integer input": (jnp.sin, {}, (N,)),
+    "boolean input": (jnp.sin, {}, (N > 0,)),
+    "Python int input": (jnp.sin, {}, (3,)),
+    "one integer among several": (lambda p: p["a"] * p["b"], {}, ({"a": X[:3], "b": N},)),
+    "integer output": (jnp.argmax, {}, (X,)),
+    "one integer output": (lambda x: (x, jnp.argmax(x)), {}, (X,)),
+    "complex output": (lambda x: 1j * x, {}, (X,)),
+    "complex input and output": (lambda z: z * z, {}, (Z,)),
+    "holomorphic, real input": (lambda z: z * z, {"holomorphic": True}, (X,)),
+    "holomorphic, real output": (jnp.real, {"holomorphic": True}, (Z,)),
+    "a string": (jnp.sin, {}, ("abc",)),
+    "an object": (jnp.sin, {}, (object(),)),
+    "None": (jnp.sin, {}, (None,)),
+    "a key": (jax.random.normal, {}, (jax.random.key(0),)),
+    "no such argument": (jnp.sin, {"argnums": 1}, (X,)),
+    "no such negative argument": (jnp.sin, {"argnums": -2}, (X,)),
+    "one argument out of range": (jnp.multiply, {"argnums": (0, 2)}, (X, X)),
+    "no arguments": (lambda: 1.0, {}, ()),
+    "unknown keyword": (lambda x: x, {}, (X,)),
+    "argnums no number": (jnp.sin, {"argnums": "x"}, (X,)),
+    "argnums a float": (jnp.sin, {"argnums": 0.0}, (X,)),
+    "no function": (3, {}, (X,)),
+    "text for output": (lambda x: "text", {}, (X,)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WRONG))
+def test_what_jax_refuses_is_refused_in_the_same_words(name):
+    function, options, args = WRONG[name]
+    keywords = {"unknown": 3} if name == "unknown keyword" else {}
+    with pytest.raises((TypeError, ValueError)) as theirs:
+        jax.jacrev(function, **options)(*args, **keywords)
+    with pytest.raises(type(theirs.value)) as ours:
+        jacobian(function, **options)(*args, **keywords)
+    if name not in ("argnums no number", "no function", "text for output", "unknown keyword"):
+        assert str(ours.value) == str(theirs.value)
+    for mode in ("jacobian", "structured"):
+        with pytest.raises(type(theirs.value)):
+            jacobian(function, **options, structured=mode == "structured")(*args, **keywords)
+
+
+def test_the_same_argument_twice_is_refused():
+    """JAX fails on it; zeros for the first would be a silent surprise."""
+    with pytest.raises((TypeError, ValueError)):
+        jacobian(lambda x, y: x * y, (0, 0))(X, X)
+
+
+def test_functions_errors_pass_through():
+    def fails(x):
+        raise KeyError("of its own")
+
+    with pytest.raises(KeyError, match="of its own"):
+        jacobian(fails)(X)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "order"),
+    [(clipped_backward, (X, normal(3)), "forward"), (halving, (X,), "reverse")],
+)
+def test_an_order_that_jax_cannot_execute_is_an_error(function, args, order):
+    with pytest.raises((TypeError, ValueError), match=r"mode|custom_vjp"):
+        jacobian(function, order=order)(*args)
+
+
+def test_the_wrapper_keeps_the_functions_name():
+    def energy(x):
+        """Half the square."""
+        return 0.5 * x @ x
+
+    assert jacobian(energy).__name__ == "energy"
+    assert jacobian(energy).__doc__ == "Half the square."
+
+
+def cubic(p, y):
+    return jnp.sum(jnp.tanh(p["W"] @ y) ** 3) + p["s"] * y @ y
+
+
+HESSIANS = {
+    "cubes": (lambda x: jnp.sum(x**3), 0, lambda: (normal(5),)),
+    "linear": (lambda x: 3 * x.sum(), 0, lambda: (normal(5),)),
+    "matrix": (lambda M: jnp.sum(jnp.tanh(M @ M.T)), 0, lambda: (normal(3, 2),)),
+    "pytree": (cubic, (0, 1), lambda: ({"W": normal(5, 3), "s": jnp.asarray(0.7)}, normal(3))),
+    "vector output": (lambda x: x**3, 0, lambda: (normal(5),)),
+    "log-sum-exp": (jax.nn.logsumexp, 0, lambda: (normal(5),)),
+    "pairs": (
+        lambda x: jnp.sum(jnp.exp(-((x[:, None, :] - x[None, :, :]) ** 2).sum(-1))),
+        0,
+        lambda: (normal(5, 2),),
+    ),
+    "solve": (
+        lambda b: b @ jnp.linalg.solve(jnp.eye(3) + jnp.outer(b, b), b),
+        0,
+        lambda: (normal(3),),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(HESSIANS))
+def test_hessians(name):
+    function, argnums, make = HESSIANS[name]
+    args = make()
+    wanted = jax.jit(jax.hessian(function, argnums))(*args)
+
+    def everything(*args):
+        found = {
+            o: hessian(function, argnums, order=o)(*args) for o in ("auto", "forward", "reverse")
+        }
+        return found, densified(hessian(function, argnums, structured=True)(*args))
+
+    found, structured = jax.jit(everything)(*args)
+    for order in found:
+        assert_same(found[order], wanted)
+    assert_same(structured, wanted)
+    nested = jax.jit(jacobian(jacobian(function, argnums), argnums))(*args)
+    assert_same(nested, wanted)
+
+
+def test_hessian_with_auxiliary_output_and_holomorphic():
+    x = normal(3)
+    found, aux = hessian(lambda x: (jnp.sum(x**3), {"x": x}), has_aux=True)(x)
+    assert_same(found, jax.hessian(lambda x: jnp.sum(x**3))(x))
+    assert_same(aux["x"], x)
+    z = x + 1j * x[::-1]
+    assert_same(
+        hessian(lambda z: jnp.sum(z**3), holomorphic=True)(z),
+        jax.hessian(lambda z: jnp.sum(z**3), holomorphic=True)(z),
+    )
+    with pytest.raises(TypeError):
+        hessian(jnp.sum)(N)
+
+
+def test_a_pairwise_hessian_is_two_terms():
+    """`δ[a,b] S[a,d,e] - 2 M[a,b,d,e]`: stored in far less than the dense array."""
+    H = hessian(HESSIANS["pairs"][0], structured=True)(normal(11, 2))
+    assert len(H.terms) <= 4
+    assert H.shape == (11, 2, 11, 2)
+
+
+def test_jacobians_of_closures_under_an_outer_jacobian():
+    W, x = normal(5, 3), normal(3)
+
+    def inner(W):
+        return jacobian(lambda x: jnp.tanh(W @ x))(x)
+
+    assert_same(
+        jax.jacrev(inner)(W), jax.jacrev(lambda W: jax.jacrev(lambda x: jnp.tanh(W @ x))(x))(W)
+    )
+    assert_same(jacobian(inner)(W), jax.jacrev(inner)(W))
+
+
+def test_names_are_exported():
+    assert layouts.jacobian is jacobian and layouts.hessian is hessian
+    assert issubclass(LayoutError, ValueError)
