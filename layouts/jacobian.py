@@ -363,10 +363,12 @@ def _decode(code: tuple) -> Term:
             Selection(
                 labels[place],
                 labels.setdefault(label, Label(1)),  # on neither side: it only points
-                *affine,
-                table=nodes[0] if table else None,
+                start,
+                step,
+                window,
+                nodes[0] if table else None,
             )
-            for place, label, affine, table in selections
+            for place, label, (start, step, window), table in selections
         ),
     )
     return _on(term, nodes)
