@@ -4,13 +4,15 @@ They work on labels and symbolic arrays alone (see `layouts.program`): no number
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from math import prod
 
 import opt_einsum
 
 from layouts.axes import Axes, Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
-from layouts.program import Add, Contract, Identity, Node, Pattern, Reshape, Write
+from layouts.following import follow
+from layouts.program import Add, Contract, Identity, Mask, Node, Pattern, Reshape, Write
 from layouts.terms import (
     Factor,
     Term,
@@ -21,6 +23,7 @@ from layouts.terms import (
     resolve,
     resolve_factor,
     stored_size,
+    untied,
 )
 
 # The rank of each label in the order in which results are written.
@@ -42,12 +45,12 @@ def identity(shape: Sequence[int]) -> Terms:
 
 def transpose(terms: Terms) -> Terms:
     """Swap output and input: the same entries, read from the other side."""
-    return tuple(Term(t.into, t.out, t.factors, t.coefficient) for t in terms)
+    return tuple(replace(term, out=term.into, into=term.out) for term in terms)
 
 
 def scale(terms: Terms, number: complex) -> Terms:
     """Multiply by a number known while planning."""
-    return tuple(Term(t.out, t.into, t.factors, t.coefficient * number) for t in terms)
+    return tuple(replace(term, coefficient=term.coefficient * number) for term in terms)
 
 
 def compose(left: Terms, right: Terms) -> Terms:
@@ -66,14 +69,20 @@ def compose_terms(left: Term, right: Term) -> Term:
     bridges = [
         _bridge(a, b) for a, b in zip(left.into, right.out, strict=True) if not _meets(meet, a, b)
     ]
-    left, right = resolve(left, meet), resolve(right, meet)
+    left, right = resolve(untied(left, meet), meet), resolve(untied(right, meet), meet)
     factors = [*left.factors, *right.factors, *(resolve_factor(b, meet) for b in bridges)]
     kept = {*labels_of(left.out), *labels_of(right.into)}
-    middle = [label for label in labels_of(left.into + right.out) if label not in kept]
+    meeting = dict.fromkeys(labels_of(left.into + right.out))
+    middle = [label for label in meeting if label not in kept]
+    middle, factors, selections = follow(middle, factors, [*left.selections, *right.selections])
+    if any(selection.empty for selection in selections):
+        return Term(left.out, right.into, (), 0)
     carried = {label for factor in factors for label in factor.labels}
+    middle += [label for label in carried if label not in kept and label not in middle]
     coefficient = left.coefficient * right.coefficient * size({*middle} - carried)
     order = _written_order(left.out, right.into, middle)
-    return Term(left.out, right.into, contract(factors, kept, order), coefficient)
+    results = contract(factors, kept, order)
+    return Term(left.out, right.into, results, coefficient, tuple(selections))
 
 
 def _written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
@@ -257,7 +266,7 @@ def settle(term: Term) -> Term:
             factors[hosts[-1]] = multiply(factor, host, {*host.labels}, order)
         else:
             kept.append(factor)
-    return Term(term.out, term.into, tuple(kept), term.coefficient)
+    return replace(term, factors=tuple(kept))
 
 
 def combine(terms: Iterable[Term]) -> Terms:
@@ -300,7 +309,7 @@ def _refine(one: Term, other: Term) -> tuple[Term, Term] | None:
 
     Splitting a delta's label splits it on both sides, which may ask for another round.
     """
-    if _digits(one) == _digits(other):
+    if _digits(one) == _digits(other) or one.selections or other.selections:
         return None
     while _digits(one) != _digits(other):
         target: list[Axis] = []
@@ -335,7 +344,7 @@ def _grows(one: Term, other: Term) -> bool:
 def add_like(one: Term, other: Term) -> Term:
     """Add two terms that are written in the same labels."""
     if one.factors == other.factors:
-        return Term(one.out, one.into, one.factors, one.coefficient + other.coefficient)
+        return replace(one, coefficient=one.coefficient + other.coefficient)
     values = [product(one), product(other)]
     present = [value for value in values if value is not None]
     labels = tuple(dict.fromkeys(label for value in present for label in value.labels))
@@ -348,7 +357,7 @@ def add_like(one: Term, other: Term) -> Term:
         tuple(tuple(place[label] for label in operand.labels) for operand in operands),
         (one.coefficient, other.coefficient),
     )
-    return Term(one.out, one.into, (Factor(node, labels),))
+    return replace(one, factors=(Factor(node, labels),), coefficient=1)
 
 
 def _one() -> Node:
@@ -365,12 +374,24 @@ def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
         value = product(term)
         number = {label: n for n, label in enumerate(term.labels)}
         operands += [] if value is None else [value.node]
+        operands += [s.table for s in term.selections if s.table is not None]
         patterns.append(
             Pattern(
                 tuple(number[label] for label in labels_of(term.out) + labels_of(term.into)),
                 sizes(term.labels),
                 None if value is None else tuple(number[label] for label in value.labels),
                 term.coefficient,
+                tuple(
+                    Mask(
+                        number[s.place],
+                        number[s.label],
+                        s.start,
+                        s.step,
+                        s.window,
+                        s.table is not None,
+                    )
+                    for s in term.selections
+                ),
             )
         )
     return Write(tuple(shape), itemsize, tuple(operands), tuple(patterns))

@@ -99,6 +99,10 @@ class Unifier:
             a, b = self._pop(left_digits), self._pop(right_digits)
             if a is b:
                 continue
+            if a.size == 1 or b.size == 1:  # stands for itself: a selection may point from it
+                left_digits += [a] * (a.size > 1)
+                right_digits += [b] * (b.size > 1)
+                continue
             if a.size < b.size:
                 a, b = b, a
                 left_digits, right_digits = right_digits, left_digits
@@ -110,7 +114,7 @@ class Unifier:
                 left_digits.append(high)
             else:
                 return False
-        return not left_digits and not right_digits
+        return all(label.size == 1 for label in left_digits + right_digits)
 
     def _pop(self, digits: list[Label]) -> Label:
         """Take the least significant digit, as it stands after earlier unions."""

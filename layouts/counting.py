@@ -2,7 +2,7 @@
 
 Counted in the units of `layouts.program`: one multiplication is one scalar product, so a matmul of
 m×k by k×n is mkn of them (XLA's flops are twice that). Transcendental functions, comparisons and
-data movement count nothing. Equations whose results nobody uses are left out, as XLA leaves them out.
+data movement count nothing. Equations whose results nobody uses are left out, as XLA leaves them.
 """
 
 from collections.abc import Callable, Sequence

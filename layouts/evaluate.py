@@ -15,9 +15,13 @@ from layouts.program import (
     Identity,
     Indices,
     Leaf,
+    Mask,
     Node,
+    OneHot,
     Pattern,
+    Put,
     Reshape,
+    Take,
     Write,
     schedule,
 )
@@ -106,18 +110,67 @@ def _identity(node: Identity, operands: Sequence[jax.Array]) -> jax.Array:
     return jnp.asarray(np.eye(extent, dtype=np.int8).reshape(node.shape))
 
 
+def _take(node: Take, operands: Sequence[jax.Array]) -> jax.Array:
+    array, extent = operands[0], node.shape[node.axis]
+    if len(operands) == 2:
+        return jnp.take(array, operands[1], axis=node.axis, mode="fill", fill_value=0)
+    first, last = node.window
+    low, high = sorted((node.start + node.step * first, node.start + node.step * (last - 1)))
+    picked = lax.slice_in_dim(array, low, high + 1, abs(node.step), node.axis)
+    picked = lax.rev(picked, (node.axis,)) if node.step < 0 else picked
+    return _padded(picked, node.axis, first, extent - last, 0)
+
+
+def _put(node: Put, operands: Sequence[jax.Array]) -> jax.Array:
+    array, extent = operands[0], node.shape[node.axis]
+    if len(operands) == 2:
+        front = jnp.moveaxis(array, node.axis, 0)
+        zeros = jnp.zeros((extent, *front.shape[1:]), front.dtype)
+        return jnp.moveaxis(zeros.at[operands[1]].add(front, mode="drop"), 0, node.axis)
+    first, last = node.window
+    low, high = sorted((node.start + node.step * first, node.start + node.step * (last - 1)))
+    placed = lax.slice_in_dim(array, first, last, 1, node.axis)
+    placed = lax.rev(placed, (node.axis,)) if node.step < 0 else placed
+    return _padded(placed, node.axis, low, extent - 1 - high, abs(node.step) - 1)
+
+
+def _padded(array: jax.Array, axis: int, low: int, high: int, between: int) -> jax.Array:
+    """Zeros before, after and between the entries of one axis."""
+    config = [(low, high, between) if n == axis else (0, 0, 0) for n in range(array.ndim)]
+    return lax.pad(array, jnp.zeros((), array.dtype), config)
+
+
+def _one_hot(node: OneHot, operands: Sequence[jax.Array]) -> jax.Array:
+    mask = Mask(0, 1, node.start, node.step, node.window, bool(operands))
+    return _relation(mask, node.shape, operands[0] if operands else None).astype(np.int8)
+
+
+def _relation(mask: Mask, shape: tuple[int, ...], table: jax.Array | None) -> jax.Array:
+    """Where a selection holds, as a small matrix of places × labels."""
+    places = lax.broadcasted_iota(np.int32, shape, 0)
+    if table is not None:
+        return places == lax.expand_dims(table, (0,)).astype(np.int32)
+    labels = lax.broadcasted_iota(np.int32, shape, 1)
+    first, last = mask.window
+    inside = (labels >= first) & (labels < last)
+    return (places == mask.start + mask.step * labels) & inside
+
+
 def _write(node: Write, operands: Sequence[jax.Array]) -> jax.Array:
     """Write a dense array in one pass: each term broadcast, and masked where it has deltas."""
     arrays = iter(operands)
     total: jax.Array | None = None
     for pattern in node.patterns:
         value = None if pattern.value is None else next(arrays)
-        part = jnp.reshape(_written(pattern, value), node.shape)
+        tables = [next(arrays) if mask.table else None for mask in pattern.masks]
+        part = jnp.reshape(_written(pattern, value, tables), node.shape)
         total = part if total is None else total + part
     return jnp.zeros(node.shape, np.int8) if total is None else total
 
 
-def _written(pattern: Pattern, value: jax.Array | None) -> jax.Array:
+def _written(
+    pattern: Pattern, value: jax.Array | None, tables: Sequence[jax.Array | None]
+) -> jax.Array:
     """One term over all digits: its value where the deltas hold, zero elsewhere."""
     rank = len(pattern.digits)
     shape = tuple(pattern.extents[index] for index in pattern.digits)
@@ -137,6 +190,16 @@ def _written(pattern: Pattern, value: jax.Array | None) -> jax.Array:
                 tuple(range(rank)),
             )
             mask = delta if mask is None else mask & delta
+    for selection, table in zip(pattern.masks, tables, strict=True):
+        ends = (selection.place, selection.label)
+        relation = _relation(selection, tuple(pattern.extents[index] for index in ends), table)
+        hidden = [axis for axis, index in enumerate(ends) if index not in first]
+        relation = expand(
+            lax.squeeze(relation, hidden),
+            tuple(first[index] for index in ends if index in first),
+            tuple(range(rank)),
+        )
+        mask = relation if mask is None else mask & relation
     if mask is None:
         return jnp.broadcast_to(array, shape)
     return jnp.where(
@@ -194,6 +257,9 @@ _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Add: _add,
     Contract: _contract,
     Identity: _identity,
+    OneHot: _one_hot,
+    Put: _put,
     Reshape: _reshape,
+    Take: _take,
     Write: _write,
 }

@@ -1,7 +1,7 @@
 """The structured Jacobian: a sum of terms whose factors are arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -13,7 +13,8 @@ from layouts.axes import Axes, Label
 from layouts.conventions import Convention, Layout
 from layouts.errors import LayoutError
 from layouts.evaluate import evaluate
-from layouts.program import Leaf
+from layouts.program import Leaf, Node, Put, Take
+from layouts.selection import Selection
 from layouts.show.terms import kronecker_text, terms_text
 from layouts.terms import Factor, Term, Terms, matching
 
@@ -190,7 +191,7 @@ class Jacobian:
         if convention.layout is Layout.DENOMINATOR:
             terms, out, into = algebra.transpose(terms), into, out
         if vec == "columns":  # the first index runs fastest: the axes of each side in reverse
-            terms = tuple(Term(t.out[::-1], t.into[::-1], t.factors, t.coefficient) for t in terms)
+            terms = tuple(replace(t, out=t.out[::-1], into=t.into[::-1]) for t in terms)
             out, into = out[::-1], into[::-1]
         return terms, out, into
 
@@ -263,33 +264,46 @@ def store(
         residuals: the array for each leaf of the terms' programs.
     """
     wanted = [(tuple(map(algebra.settle, terms)), *rest) for terms, *rest in wanted]
-    nodes = [f.node for terms, *_ in wanted for term in terms for f in term.factors]
+    nodes = [node for terms, *_ in wanted for term in terms for node in _nodes(term)]
     values = iter(evaluate(nodes, residuals))
     jacobians = []
     for terms, out_shape, in_shape, dtype, names in wanted:
         arrays: list[jax.Array] = []
         kept = []
         for term in terms:
-            factors = []
-            for factor in term.factors:
+            leaves = []
+            for node in _nodes(term):
                 array = next(values)
                 place = next((n for n, known in enumerate(arrays) if known is array), len(arrays))
                 arrays += [array] if place == len(arrays) else []
-                name = _name(factor)
-                leaf = Leaf(array.shape, array.dtype.itemsize, (), place, name)
-                factors.append(Factor(leaf, factor.labels))
-            kept.append(Term(term.out, term.into, tuple(factors), term.coefficient))
+                leaves.append(Leaf(array.shape, array.dtype.itemsize, (), place, _name(node)))
+            kept.append(_on(term, leaves))
         jacobians.append(Jacobian(tuple(kept), tuple(arrays), out_shape, in_shape, dtype, names))
     return jacobians
 
 
-def _name(factor: Factor) -> str | None:
+def _nodes(term: Term) -> list[Node]:
+    """The arrays of a term: its factors, then the tables of its selections."""
+    tables = [s.table for s in term.selections if s.table is not None]
+    return [factor.node for factor in term.factors] + tables
+
+
+def _on(term: Term, nodes: Sequence[Node]) -> Term:
+    """The same term on other arrays, in the order of `_nodes`."""
+    given = iter(nodes)
+    factors = tuple(Factor(next(given), factor.labels) for factor in term.factors)
+    selections = tuple(
+        s if s.table is None else replace(s, table=next(given)) for s in term.selections
+    )
+    return replace(term, factors=factors, selections=selections)
+
+
+def _name(node: Node) -> str | None:
     """A factor that is an array of the user's, perhaps reshaped, keeps its name."""
-    node = factor.node
     while (
         len(node.operands) == 1
         and node.size == node.operands[0].size
-        and not isinstance(node, Leaf)
+        and not isinstance(node, Leaf | Take | Put)
     ):
         (node,) = node.operands
     return node.name if isinstance(node, Leaf) else None
@@ -298,18 +312,13 @@ def _name(factor: Factor) -> str | None:
 def _shifted(terms: Terms, offset: int) -> Terms:
     """The same terms with their leaves numbered after another Jacobian's."""
     return tuple(
-        Term(
-            term.out,
-            term.into,
-            tuple(
-                Factor(
-                    Leaf(f.node.shape, f.node.itemsize, (), f.node.index + offset, f.node.name),
-                    f.labels,
-                )
-                for f in term.factors
-                if isinstance(f.node, Leaf)
-            ),
-            term.coefficient,
+        _on(
+            term,
+            [
+                replace(node, index=node.index + offset)
+                for node in _nodes(term)
+                if isinstance(node, Leaf)
+            ],
         )
         for term in terms
     )
@@ -318,22 +327,22 @@ def _shifted(terms: Terms, offset: int) -> Terms:
 def _encode(term: Term) -> tuple:
     """A term's structure as plain values, so that two Jacobians of one structure compare equal."""
     number = {label: place for place, label in enumerate(term.labels)}
-    factors = tuple(
-        (
-            f.node.index,
-            f.node.shape,
-            f.node.itemsize,
-            Names(f.node.name or ""),
-            tuple(number[label] for label in f.labels),
-        )
-        for f in term.factors
-        if isinstance(f.node, Leaf)
+    out, into, _ = matching(term)
+    factors = tuple(tuple(number[label] for label in factor.labels) for factor in term.factors)
+    selections = tuple(
+        (number[s.place], number[s.label], (s.start, s.step, s.window), s.table is not None)
+        for s in term.selections
     )
-    return matching(term), factors, term.coefficient
+    leaves = tuple(
+        (node.shape, node.itemsize, node.index, Names(node.name or ""))
+        for node in _nodes(term)
+        if isinstance(node, Leaf)
+    )
+    return out, into, factors, selections, leaves, term.coefficient
 
 
 def _decode(code: tuple) -> Term:
-    (out, into), factors, coefficient = code
+    out, into, factors, selections, leaves, coefficient = code
     labels: dict[int, Label] = {}
 
     def axes(side: tuple) -> Axes:
@@ -341,15 +350,25 @@ def _decode(code: tuple) -> Term:
             tuple(labels.setdefault(number, Label(size)) for number, size in axis) for axis in side
         )
 
-    return Term(
+    nodes = [
+        Leaf(shape, itemsize, (), index, name.out or None)
+        for shape, itemsize, index, name in leaves
+    ]
+    term = Term(
         axes(out),
         axes(into),
-        tuple(
-            Factor(
-                Leaf(shape, itemsize, (), index, name.out or None),
-                tuple(labels[n] for n in numbers),
-            )
-            for index, shape, itemsize, name, numbers in factors
-        ),
+        tuple(Factor(nodes[0], tuple(labels[n] for n in numbers)) for numbers in factors),
         coefficient,
+        tuple(
+            Selection(
+                labels[place],
+                labels.setdefault(label, Label(1)),  # on neither side: it only points
+                start,
+                step,
+                window,
+                nodes[0] if table else None,
+            )
+            for place, label, (start, step, window), table in selections
+        ),
     )
+    return _on(term, nodes)

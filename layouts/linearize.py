@@ -167,17 +167,18 @@ class _Reader:
         if all(0 in self.graph.shapes[target.number] for target in targets):
             return targets
         jacobians = None
-        if name in RULES and len(targets) == 1:
+        if name in RULES:
             jacobians = RULES[name](self.equation(equation, operands))
         if jacobians is None:
             self.graph.opaques.append(self.opaque(equation, operands, targets))
             return targets
-        for position, terms in jacobians.items():
-            source = operands[position]
+        for key, terms in jacobians.items():
+            position, place = key if isinstance(key, tuple) else (key, 0)
+            source, target = operands[position], targets[place]
             assert isinstance(source, Vertex)
             if 0 in self.graph.shapes[source.number]:
                 continue
-            self.graph.add_edge(source.number, targets[0].number, terms)
+            self.graph.add_edge(source.number, target.number, terms)
         return targets
 
     def equation(self, equation: JaxprEqn, operands: Sequence[Vertex | Known]) -> Equation:

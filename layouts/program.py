@@ -135,6 +135,77 @@ class Identity(Node):
     """The identity from the last half of the axes to the first, where digits have no refinement."""
 
 
+@dataclass(frozen=True, eq=False)
+class Take(Node):
+    """Entries picked along one axis: `result[label] = operand[start + step·label]`.
+
+    Labels outside the window give zero. With a table as the second operand, entries are looked up.
+    """
+
+    axis: int = 0
+    start: int = 0
+    step: int = 1
+    window: tuple[int, int] = (0, 0)
+
+    @property
+    def signature(self) -> tuple:
+        """The axis and the selection."""
+        return (Take, self.shape, self.axis, self.start, self.step, self.window)
+
+
+@dataclass(frozen=True, eq=False)
+class Put(Node):
+    """Entries placed along one axis, zero elsewhere: `result[start + step·label] = operand[label]`.
+
+    With a table as the second operand, entries that fall on one place are added.
+    """
+
+    axis: int = 0
+    start: int = 0
+    step: int = 1
+    window: tuple[int, int] = (0, 0)
+
+    @property
+    def signature(self) -> tuple:
+        """The axis and the selection."""
+        return (Put, self.shape, self.axis, self.start, self.step, self.window)
+
+
+@dataclass(frozen=True, eq=False)
+class OneHot(Node):
+    """A selection as a matrix of places × labels, where nothing better can be done with it."""
+
+    start: int = 0
+    step: int = 1
+    window: tuple[int, int] = (0, 0)
+
+    @property
+    def signature(self) -> tuple:
+        """The selection."""
+        return (OneHot, self.shape, self.start, self.step, self.window)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A selection between two digits of a dense array; the table, if any, is an operand.
+
+    Attributes:
+        place: the index of the digit that holds the place.
+        label: the index of the digit that holds the label.
+        start: as in `Selection`.
+        step: as in `Selection`.
+        window: as in `Selection`.
+        table: whether the places are listed.
+    """
+
+    place: int
+    label: int
+    start: int
+    step: int
+    window: tuple[int, int]
+    table: bool
+
+
 @dataclass(frozen=True)
 class Pattern:
     """One term of a dense array: which index runs along which digit of its shape.
@@ -145,12 +216,14 @@ class Pattern:
         extents: the size of each index.
         value: the indices of the term's array, or None for a term of ones.
         coefficient: the number that the term is multiplied by.
+        masks: its selections.
     """
 
     digits: Indices
     extents: Shape
     value: Indices | None
     coefficient: complex
+    masks: tuple[Mask, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

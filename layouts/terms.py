@@ -1,15 +1,16 @@
 """The one idea: a Jacobian is a sum of terms, a term is deltas times factors.
 
 `dD[i,j]/dW[k,l] = δ[i,k] X[l,j]` is one term. Its output axes are `(i, j)`, its input axes
-`(k, l)` with one label for i and k: what stands on both sides *is* the delta. Its factor is `X`
-with the labels `(l, j)`. Labels on one side that no factor carries mean ones: a broadcast, or a sum over the input.
+`(i, l)`: the label that stands on both sides *is* the delta. Its factor is `X` with the labels
+`(l, j)`. Labels on one side that no factor carries mean ones: a broadcast, or a sum over the input.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layouts.axes import Axes, Label, Unifier, labels_of, size, sizes
-from layouts.program import Node, Reshape
+from layouts.program import Node, OneHot, Reshape
+from layouts.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Term:
         out: the output axes.
         into: the input axes; a label that is also in `out` is a delta.
         factors: the arrays multiplied, kept apart until an axis is summed.
+        selections: deltas with an offset, each between two of the labels above.
         coefficient: a number known while planning, such as the -1 of a subtraction.
     """
 
@@ -35,6 +37,7 @@ class Term:
     into: Axes
     factors: tuple[Factor, ...] = ()
     coefficient: complex = 1
+    selections: tuple[Selection, ...] = ()
 
     @property
     def deltas(self) -> tuple[Label, ...]:
@@ -44,8 +47,9 @@ class Term:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """All labels, each once, out before in."""
-        return tuple(dict.fromkeys(labels_of(self.out) + labels_of(self.into)))
+        """All labels, each once: out, in, then those that only a selection points from."""
+        tied = (label for s in self.selections for label in (s.place, s.label))
+        return tuple(dict.fromkeys((*labels_of(self.out), *labels_of(self.into), *tied)))
 
 
 Terms = tuple[Term, ...]
@@ -59,6 +63,9 @@ def check(term: Term) -> None:
             neither side (a sum that was never taken).
     """
     known = set(term.labels)
+    for selection in term.selections:
+        if not known.issuperset((selection.place, selection.label)):
+            raise ValueError(f"a selection of {term} ties a label that is on neither side")
     for factor in term.factors:
         if factor.node.shape != sizes(factor.labels):
             raise ValueError(f"factor of shape {factor.node.shape} labelled {factor.labels}")
@@ -73,11 +80,15 @@ def matching(term: Term) -> tuple:
     delta: `δ[i,k] X[l,j]` has the pattern `(((0, 4),), ((1, 5),)), (((0, 4),), ((2, 3),))`.
     """
     number = {label: place for place, label in enumerate(term.labels)}
+    tied = sorted(
+        ((number[s.place], number[s.label], s.signature) for s in term.selections),
+        key=lambda entry: entry[:2],
+    )
 
     def numbered(axes: Axes) -> tuple:
         return tuple(tuple((number[label], label.size) for label in axis) for axis in axes)
 
-    return numbered(term.out), numbered(term.into)
+    return numbered(term.out), numbered(term.into), tuple(tied)
 
 
 def resolve(term: Term, meet: Unifier) -> Term:
@@ -89,7 +100,35 @@ def resolve(term: Term, meet: Unifier) -> Term:
         tuple(map(meet.resolve, term.into)),
         tuple(resolve_factor(factor, meet) for factor in term.factors),
         term.coefficient,
+        tuple(_resolve_selection(selection, meet) for selection in term.selections),
     )
+
+
+def _resolve_selection(selection: Selection, meet: Unifier) -> Selection:
+    """Rename a selection's labels; those that split have become factors before (`untied`)."""
+    (place,), (label,) = meet.resolve((selection.place,)), meet.resolve((selection.label,))
+    return selection.relabelled({selection.place: place, selection.label: label})
+
+
+def untied(term: Term, meet: Unifier) -> Term:
+    """Turn the selections of labels that split into one-hot factors, which split as arrays do."""
+    whole: list[Selection] = []
+    split: list[Selection] = []
+    for s in term.selections:
+        one = all(len(meet.resolve((label,))) == 1 for label in (s.place, s.label))
+        (whole if one else split).append(s)
+    if not split:
+        return term
+    factors = term.factors + tuple(map(one_hot, split))
+    return replace(term, factors=factors, selections=tuple(whole))
+
+
+def one_hot(selection: Selection) -> Factor:
+    """A selection as a matrix of zeros and ones."""
+    labels = (selection.place, selection.label)
+    operands = () if selection.table is None else (selection.table,)
+    node = OneHot(sizes(labels), 4, operands, selection.start, selection.step, selection.window)
+    return Factor(node, labels)
 
 
 def resolve_factor(factor: Factor, meet: Unifier) -> Factor:
@@ -108,7 +147,8 @@ def relabel(term: Term, names: dict[Label, Label]) -> Term:
         return tuple(tuple(names[label] for label in axis) for axis in axes)
 
     factors = tuple(Factor(f.node, tuple(names[label] for label in f.labels)) for f in term.factors)
-    return Term(renamed(term.out), renamed(term.into), factors, term.coefficient)
+    selections = tuple(selection.relabelled(names) for selection in term.selections)
+    return Term(renamed(term.out), renamed(term.into), factors, term.coefficient, selections)
 
 
 def afresh(term: Term) -> Term:

@@ -35,7 +35,7 @@ def elementwise(graph: Graph) -> tuple[tuple[Step, ...], Graph]:
 
 def _diagonal(terms: Terms) -> bool:
     """Whether every label is a delta: entries are moved and scaled, never mixed."""
-    return all({*labels_of(t.out)} == {*labels_of(t.into)} for t in terms)
+    return all(not t.selections and {*labels_of(t.out)} == {*labels_of(t.into)} for t in terms)
 
 
 def forward(graph: Graph) -> tuple[Step, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from layouts.algebra import identity as algebra_identity
 from layouts.axes import Axes, fresh_axes
 from layouts.rules.equation import Equation
 from layouts.terms import Term, Terms
@@ -48,6 +49,15 @@ def _each(equation: Equation, coefficients: Sequence[complex]) -> dict[int, Term
 def identity(equation: Equation) -> dict[int, Terms]:
     """`out = x`: the deltas alone."""
     return _each(equation, (1,))
+
+
+def each(equation: Equation) -> dict[tuple[int, int], Terms]:
+    """`out_n = x_n`, for several operands at once."""
+    return {
+        (place, place): algebra_identity(operand.shape)
+        for place, operand in enumerate(equation.operands)
+        if operand.linear
+    }
 
 
 def neg(equation: Equation) -> dict[int, Terms]:

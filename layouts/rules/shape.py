@@ -32,11 +32,22 @@ def reduce_sum(equation: Equation) -> dict[int, Terms]:
 
 
 def reshape(equation: Equation) -> dict[int, Terms] | None:
-    """The same labels, regrouped; opaque where the shapes have no common digits, 6×2 → 4×3."""
-    if equation.params.get("dimensions") is not None:
-        return None
-    both = regroup(fresh_axes(equation.operands[0].shape), equation.out.shape)
+    """The same labels, regrouped; opaque where the shapes have no common digits, 6×2 → 4×3.
+
+    `dimensions`, where it is given, is the order in which the operand's axes are read.
+    """
+    shape = equation.operands[0].shape
+    order = equation.params["dimensions"] or range(len(shape))
+    both = regroup(fresh_axes([shape[axis] for axis in order]), equation.out.shape)
     if both is None:
         return None
-    into, out = both
-    return {0: (Term(out, into),)}
+    read, out = both
+    into = dict(zip(order, read, strict=True))
+    return {0: (Term(out, tuple(into[axis] for axis in range(len(shape)))),)}
+
+
+def squeeze(equation: Equation) -> dict[int, Terms]:
+    """The same labels: an axis of size one has none."""
+    gone = {axis % len(equation.operands[0].shape) for axis in equation.params["dimensions"]}
+    into = fresh_axes(equation.operands[0].shape)
+    return {0: (Term(tuple(axis for n, axis in enumerate(into) if n not in gone), into),)}
