@@ -283,7 +283,7 @@ def combine(terms: Iterable[Term]) -> Terms:
             like += 1
             if not _grows(*both) or like == MOST_LIKE_TERMS:
                 total = add_like(*both)
-                distinct[place] = (matching(total), total)
+                distinct[place : place + 1] = [(matching(total), total)] * (total.coefficient != 0)
                 break
         else:
             distinct.append((pattern, term))

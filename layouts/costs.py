@@ -60,14 +60,16 @@ class CostReport:
 
     def __str__(self) -> str:
         """The table, with the convention that it counts in."""
-        lines = [f"{'order':<20}{'multiplications':>18}{'additions':>18}{'peak bytes':>18}"]
+        rows = [("order", "multiplications", "additions", "peak bytes")]
         for name, cost in self.rows:
-            counts = (
-                ["-"] * 3
-                if cost is None
-                else [f"{n:,}" for n in (cost.multiplications, cost.additions, cost.peak_bytes)]
-            )
-            lines.append(f"{name:<20}" + "".join(f"{text:>18}" for text in counts))
+            counts = (cost.multiplications, cost.additions, cost.peak_bytes) if cost else ()
+            rows.append((name, *(f"{n:,}" for n in counts)) if counts else (name, "-", "-", "-"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"{name:<{widths[0]}}"
+            + "".join(f"  {cell:>{w}}" for cell, w in zip(cells, widths[1:], strict=True))
+            for name, *cells in rows
+        ]
         lines.append(f"stored: {self.result_bytes:,} bytes structured, {self.dense_bytes:,} dense")
         if self.opaque:
             lines.append(f"without structure (opaque): {', '.join(self.opaque)}")
@@ -101,10 +103,10 @@ def cost(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable[..., CostR
     def cost_of_fun(*args: Any, **kwargs: Any) -> CostReport:
         found: list[Linearized] = []
 
-        def trace(*args: Any) -> None:
+        def trace(args: tuple, kwargs: dict) -> None:
             found.append(linearize_call(fun, argnums, args, kwargs))
 
-        jax.eval_shape(trace, *args)
+        jax.eval_shape(trace, args, kwargs)
         graph = found[0].graph
         forward, reverse = make_plan(graph, "forward").cost, make_plan(graph, "reverse").cost
         plan = make_plan(graph)
@@ -126,7 +128,7 @@ def _executed(
 ) -> Cost | None:
     """The cost of JAX's own program, or None where JAX has none for this function."""
     try:
-        return count(lambda *args: transform(fun, argnums)(*args, **kwargs), *args)
+        return count(lambda args, kwargs: transform(fun, argnums)(*args, **kwargs), args, kwargs)
     except (TypeError, ValueError):
         return None
 

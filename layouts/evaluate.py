@@ -101,13 +101,19 @@ def times(array: jax.Array, coefficient: complex) -> jax.Array:
     return -array if coefficient == -1 else array * coefficient
 
 
+def _number(mask: jax.Array, number: complex) -> jax.Array:
+    """A number where the mask holds, zero elsewhere, weakly typed: it takes its neighbours' dtype."""
+    number = number if isinstance(number, complex) else float(number)
+    return jnp.where(mask, number, 0.0)
+
+
 def _reshape(node: Reshape, operands: Sequence[jax.Array]) -> jax.Array:
     return jnp.reshape(operands[0], node.shape)
 
 
 def _identity(node: Identity, operands: Sequence[jax.Array]) -> jax.Array:
     extent = int(np.sqrt(node.size))
-    return jnp.asarray(np.eye(extent, dtype=np.int8).reshape(node.shape))
+    return _number(jnp.eye(extent, dtype=bool).reshape(node.shape), 1)
 
 
 def _take(node: Take, operands: Sequence[jax.Array]) -> jax.Array:
@@ -142,7 +148,7 @@ def _padded(array: jax.Array, axis: int, low: int, high: int, between: int) -> j
 
 def _one_hot(node: OneHot, operands: Sequence[jax.Array]) -> jax.Array:
     mask = Mask(0, 1, node.start, node.step, node.window, bool(operands))
-    return _relation(mask, node.shape, operands[0] if operands else None).astype(np.int8)
+    return _number(_relation(mask, node.shape, operands[0] if operands else None), 1)
 
 
 def _relation(mask: Mask, shape: tuple[int, ...], table: jax.Array | None) -> jax.Array:
@@ -165,7 +171,7 @@ def _write(node: Write, operands: Sequence[jax.Array]) -> jax.Array:
         tables = [next(arrays) if mask.table else None for mask in pattern.masks]
         part = jnp.reshape(_written(pattern, value, tables), node.shape)
         total = part if total is None else total + part
-    return jnp.zeros(node.shape, np.int8) if total is None else total
+    return jnp.zeros(node.shape, bool) if total is None else total
 
 
 def _written(
@@ -176,11 +182,10 @@ def _written(
     shape = tuple(pattern.extents[index] for index in pattern.digits)
     first = {index: pattern.digits.index(index) for index in pattern.digits}
     if value is None:
-        array = jnp.asarray(1, np.int8).reshape((1,) * rank)
+        array = _number(jnp.ones((1,) * rank, bool), pattern.coefficient)
     else:
         places = tuple(first[index] for index in pattern.value or ())
-        array = expand(value, places, tuple(range(rank)))
-    array = times(array, pattern.coefficient)
+        array = times(expand(value, places, tuple(range(rank))), pattern.coefficient)
     mask: jax.Array | None = None
     for place, index in enumerate(pattern.digits):
         if first[index] != place:

@@ -1,29 +1,34 @@
 """What there is to say about one Jacobian, as data: formula, rule, layouts, costs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from layouts.algebra import settle
-from layouts.axes import Label, labels_of
-from layouts.cells import Form, Layout
-from layouts.conventions import Convention
+from layouts.arrangements import Arrangement, arrangements
+from layouts.conventions import Convention, arrange
 from layouts.costs import CONVENTION, CostReport, cost
 from layouts.errors import LayoutError
 from layouts.grammar import guess, shorten
-from layouts.jacobian import Jacobian, Names
+from layouts.jacobian import Jacobian
 from layouts.lettering import Lettering
 from layouts.naming import linearize_named
 from layouts.plan import make_plan
 from layouts.program import Leaf, Shape
 from layouts.show.rules import rule_matrix, rule_text
-from layouts.show.terms import coefficient_text, is_negative
+from layouts.show.terms import factor_names, terms_text
 from layouts.show.writing import Definition
-from layouts.terms import Factor, Term, Terms
+from layouts.terms import Factor, Terms
 from layouts.transforms import jacobian
+
+# A matrix with more than this is not shown.
+MOST_ENTRIES = 600
+MOST_COLUMNS = 24
 
 # JAX raises these where a function asks a tracer for its numbers.
 NEEDS_NUMBERS = (
@@ -32,23 +37,6 @@ NEEDS_NUMBERS = (
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
 )
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """A Jacobian in one layout.
-
-    Attributes:
-        layout: the layout.
-        shape: the shape that it is written in.
-        by_rows: the Kronecker form, matrices stacked by rows; None where it has none.
-        by_columns: the Kronecker form, matrices stacked by columns.
-    """
-
-    layout: Layout
-    shape: Shape
-    by_rows: str | None
-    by_columns: str | None
 
 
 @dataclass(frozen=True)
@@ -173,23 +161,30 @@ def explore(
     loss = next(name for name in ("L", "E", "loss") if name not in inputs)
     try:
         _check_output(_run(lambda: jax.eval_shape(fun, *shapes), "run on these shapes"))
-        lettering, J, unfolded = _symbolic(fun, inputs, place, shapes, order, (out_name, loss))
+        named = _run(lambda: linearize_named(fun, place, shapes), "be differentiated")
         report = cost(fun, place)(*shapes)
     except NEEDS_NUMBERS:
         J = jacobian_at_random(fun, inputs, wrt, order=order, seed=seed)
-        lettering, unfolded, report = None, J.terms, None
-    J = replace(J, names=Names(out_name, wrt))
-    rules = [(t, rule_matrix(t, out_name, wrt, loss, inputs)) for t in (unfolded, J.terms)]
-    terms, matrices = next((rule for rule in rules if rule[1] is not None), rules[0])
+        out_shape, report, lettering = J.out_shape, None, None
+        terms = unfolded = _lettered(J.terms, (*inputs, out_name, loss))
+    else:
+        lettering = Lettering(named, inputs, (out_name, loss), shapes[place].dtype)
+        out_shape = named.linearized.value[0].shape
+        (found,) = make_plan(named.linearized.graph, order).apply(named.linearized.graph).values()
+        settled = tuple(map(settle, found))
+        terms = lettering.write(settled)
+        unfolded = lettering.write_unfolded(settled) or terms
+    rules = [(t, rule_matrix(t, out_name, wrt, loss, inputs)) for t in (unfolded, terms)]
+    pulling, matrices = next((rule for rule in rules if rule[1] is not None), rules[0])
     return Exploration(
         dict(inputs),
         wrt,
         out_name,
-        J.out_shape,
-        str(J),
-        lettering.definitions(J.terms + terms, J.dtype) if lettering else (),
-        tuple(_arranged(_of_columns(J, inputs), layout) for layout in Layout),
-        rule_text(terms, out_name, wrt, loss),
+        out_shape,
+        terms_text(terms, out_name, wrt),
+        lettering.definitions(terms + pulling) if lettering else (),
+        arrangements(terms, out_shape, inputs[wrt], inputs),
+        rule_text(pulling, out_name, wrt, loss),
         matrices,
         report,
         () if report is None else report.opaque,
@@ -219,25 +214,72 @@ def jacobian_at_random(
     return _run(lambda: derivative(*arrays), "be differentiated", last=True)
 
 
-def _symbolic(
+@dataclass(frozen=True)
+class Written:
+    """A Jacobian's matrix at random inputs.
+
+    Attributes:
+        convention: how it is written.
+        shape: its shape.
+        entries: the matrix; None where it is too large to show.
+        seed: of the inputs, which are standard normal.
+    """
+
+    convention: Convention
+    shape: Shape
+    entries: np.ndarray | None
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON, which has no NaN and no infinity: they are None."""
+        entries = None
+        if self.entries is not None:
+            plain = self.entries.astype(object)
+            plain[~np.isfinite(self.entries)] = None
+            entries = plain.tolist()
+        return {
+            "layout": str(self.convention.layout),
+            "vec": self.convention.vec,
+            "shape": list(self.shape),
+            "seed": self.seed,
+            "entries": entries,
+        }
+
+
+def write(
     fun: Callable,
-    inputs: Mapping[str, Shape],
-    place: int,
-    shapes: list[jax.ShapeDtypeStruct],
-    order: str,
-    taken: tuple[str, ...],
-) -> tuple[Lettering, Jacobian, Terms]:
-    """The Jacobian with named factors, and its terms with products taken apart for the rule."""
-    named = _run(lambda: linearize_named(fun, place, shapes), "be differentiated")
-    graph = named.linearized.graph
-    (settled,) = make_plan(graph, order).apply(graph).values()
-    settled = tuple(map(settle, settled))
-    lettering = Lettering(named, inputs, taken)
-    terms = lettering.write(settled)
-    unfolded = lettering.write_unfolded(settled) or terms
-    (value,) = named.linearized.value
-    J = Jacobian(terms, (), value.shape, shapes[place].shape, shapes[place].dtype)
-    return lettering, J, unfolded
+    found: Exploration,
+    convention: Convention,
+    *,
+    order: str = "auto",
+    seed: int = 0,
+) -> Written:
+    """Write a Jacobian down as numbers, if it is small.
+
+    Args:
+        fun: the function explored.
+        found: what was found.
+        convention: how to write it.
+        order: of accumulation.
+        seed: of the random inputs.
+    """
+    shape = convention.shape(found.out_shape, found.inputs[found.wrt])
+    columns = max(shape[1:], default=0)
+    if len(shape) > 2 or prod(shape) > MOST_ENTRIES or columns > MOST_COLUMNS:
+        return Written(convention, shape, None, seed)
+    J = jacobian_at_random(fun, found.inputs, found.wrt, order=order, seed=seed)
+    return Written(convention, shape, np.asarray(arrange(J, convention)), seed)
+
+
+def _lettered(terms: Terms, taken: Sequence[str]) -> Terms:
+    """Letters for the factors of a Jacobian that has been evaluated, none of them taken."""
+    names = factor_names(terms, taken)
+
+    def lettered(factor: Factor) -> Factor:
+        assert isinstance(factor.node, Leaf)
+        return replace(factor, node=replace(factor.node, name=names[factor.node.index]))
+
+    return tuple(replace(term, factors=tuple(map(lettered, term.factors))) for term in terms)
 
 
 def _input(wrt: str | None, inputs: Mapping[str, Shape]) -> str:
@@ -281,77 +323,3 @@ def _check_output(output: Any) -> None:
     if not jnp.issubdtype(dtype, jnp.floating):
         remedy = "only what varies smoothly and really can be differentiated"
         raise LayoutError("output of the function", "a floating-point array", dtype.name, remedy)
-
-
-def _arranged(J: Jacobian, layout: Layout) -> Arrangement:
-    """One layout's shape, and its Kronecker form where it is a matrix of stacked axes."""
-    convention = Convention(layout)
-    form = convention.form(J.out_shape, J.in_shape)
-    side = {Form.MATRIX: Layout.NUMERATOR, Form.MATRIX_TRANSPOSED: Layout.DENOMINATOR}.get(form)
-    rows, columns = (_kronecker(J, side, vec) if side else None for vec in ("rows", "columns"))
-    return Arrangement(layout, convention.shape(J.out_shape, J.in_shape), rows, columns)
-
-
-def _of_columns(J: Jacobian, inputs: Mapping[str, Shape]) -> Jacobian:
-    """Inputs that are rows by the name `cᵀ`, since a factor of one label is a column."""
-
-    def renamed(factor: Factor) -> Factor:
-        node = factor.node
-        name = node.name if isinstance(node, Leaf) else None
-        shape = inputs.get(name or "", ())
-        row = len(factor.labels) == 1 and len(shape) == 2 and shape[0] == 1
-        return replace(factor, node=replace(node, name=f"{name}ᵀ")) if row else factor  # type: ignore[call-arg]
-
-    terms = (replace(term, factors=tuple(map(renamed, term.factors))) for term in J.terms)
-    return replace(J, terms=tuple(terms))
-
-
-def _kronecker(J: Jacobian, layout: Layout, vec: str) -> str | None:
-    """The matrix as Kronecker products, its rows and columns scaled: `diag(vec(A)) (I₄ ⊗ Xᵀ)`.
-
-    `vec( )` in the text stacks as `vec` says.
-    """
-    whole = J.kronecker(layout, vec)
-    if whole is not None or not J.terms:
-        return whole and whole.replace("ᵀᵀ", "")
-    text = ""
-    for place, term in enumerate(J.terms):
-        product = _scaled_term(J, term, layout, vec)
-        if product is None:
-            return None
-        sign = "-" if is_negative(term.coefficient) else "+"
-        text += f" {sign} " if place else ("-" if sign == "-" else "")
-        text += " ".join([*coefficient_text(term.coefficient), product])
-    return text.replace("ᵀᵀ", "")
-
-
-def _scaled_term(J: Jacobian, term: Term, layout: Layout, vec: str) -> str | None:
-    """One term: factors that carry all axes of a side are diagonal matrices on that side."""
-    sides: tuple[list[str], list[str]] = ([], [])
-    rest = []
-    for factor in term.factors:
-        for labels, found in zip((term.out, term.into), sides, strict=True):
-            name = _stacked_name(factor, labels_of(labels))
-            if name is not None:
-                found.append(f"diag(vec({name}))")
-                break
-        else:
-            rest.append(factor)
-    bare = replace(J, terms=(replace(term, factors=tuple(rest), coefficient=1),))
-    inner = bare.kronecker(layout, vec)
-    if inner is None:
-        return None
-    left, right = sides if layout is Layout.NUMERATOR else sides[::-1]
-    if term.out == term.into and not rest:  # the identity matrix
-        return " ".join([*left, *right]) or inner
-    return " ".join([*left, f"({inner})" if left or right else inner, *right])
-
-
-def _stacked_name(factor: Factor, labels: tuple[Label, ...]) -> str | None:
-    """`A` or `Aᵀ`, whichever has the labels in this order, where there are two or more."""
-    name = getattr(factor.node, "name", None)
-    if len(labels) < 2 or factor.labels not in (labels, labels[::-1]):
-        return None
-    if factor.labels == labels:
-        return name
-    return f"{name}ᵀ" if len(labels) == 2 else None

@@ -13,7 +13,7 @@ from layouts.axes import Axes, Label
 from layouts.conventions import Convention, Layout
 from layouts.errors import LayoutError
 from layouts.evaluate import evaluate
-from layouts.program import Leaf, Node, Put, Take
+from layouts.program import Leaf, Node, Reshape
 from layouts.selection import Selection
 from layouts.show.terms import kronecker_text, terms_text
 from layouts.terms import Factor, Term, Terms, matching
@@ -175,7 +175,8 @@ class Jacobian:
         Raises:
             LayoutError: another layout, or another vec order.
         """
-        return kronecker_text(self._turned(layout, vec)[0])
+        taken = (self.names.out, self.names.into)
+        return kronecker_text(self._turned(layout, vec)[0], taken)
 
     def _turned(self, layout: Layout | str, vec: str) -> tuple[Terms, Shape, Shape]:
         """The terms with their axes in the order that a layout and a vec order stack them in."""
@@ -197,7 +198,20 @@ class Jacobian:
 
     def __str__(self) -> str:
         """The terms in index notation."""
-        return terms_text(self.terms, self.names.out, self.names.into)
+        terms = tuple(map(self._with_numbers, self.terms))
+        return terms_text(terms, self.names.out, self.names.into)
+
+    def _with_numbers(self, term: Term) -> Term:
+        """The term with its nameless scalars as the numbers that they are, where they are known."""
+        kept, coefficient = [], term.coefficient
+        for factor in term.factors:
+            value = self.arrays[factor.node.index] if isinstance(factor.node, Leaf) else None
+            known = value is not None and not isinstance(value, jax.core.Tracer)
+            if known and not factor.labels and factor.node.name is None and value.ndim == 0:
+                coefficient = coefficient * value.item()
+            else:
+                kept.append(factor)
+        return replace(term, factors=tuple(kept), coefficient=coefficient)
 
     def __repr__(self) -> str:
         return (
@@ -220,7 +234,9 @@ class Jacobian:
             )
         leaf = Leaf(vector.shape, vector.dtype.itemsize, (), len(self.arrays))
         pushed = algebra.compose(terms, algebra.dense(leaf, into, ()))
-        return self._dense_of(pushed, out, (vector,))
+        dtype = jnp.promote_types(self.dtype, vector.dtype)
+        kept = dtype if jnp.issubdtype(dtype, jnp.complexfloating) else self.dtype
+        return replace(self, dtype=kept)._dense_of(pushed, out, (vector,))
 
     def tree_flatten(self) -> tuple[tuple[jax.Array, ...], tuple]:
         """The factors are the leaves; the structure is static."""
@@ -299,12 +315,8 @@ def _on(term: Term, nodes: Sequence[Node]) -> Term:
 
 
 def _name(node: Node) -> str | None:
-    """A factor that is an array of the user's, perhaps reshaped, keeps its name."""
-    while (
-        len(node.operands) == 1
-        and node.size == node.operands[0].size
-        and not isinstance(node, Leaf | Take | Put)
-    ):
+    """A factor that is an array of the user's, perhaps without its axes of size one."""
+    while isinstance(node, Reshape):
         (node,) = node.operands
     return node.name if isinstance(node, Leaf) else None
 

@@ -11,6 +11,7 @@ from itertools import chain, count, pairwise, permutations
 from layouts.axes import Axes, Label, labels_of, sizes
 from layouts.naming import Named, familiar
 from layouts.program import Contract, Leaf, Node, Shape
+from layouts.selection import Selection
 from layouts.show.terms import FACTOR_NAMES
 from layouts.show.values import Value, Values, identity_size
 from layouts.show.writing import Definition, definitions
@@ -36,6 +37,7 @@ class _Symbolic:
     into: Axes
     factors: tuple[_Symbol, ...]
     coefficient: complex
+    selections: tuple[Selection, ...]
 
 
 class Lettering:
@@ -45,12 +47,17 @@ class Lettering:
         named: the linearisation that the terms come from.
         inputs: the shapes of the function's inputs, by name.
         taken: other names that no letter may have.
+        dtype: the precision that the function runs in.
     """
 
-    def __init__(self, named: Named, inputs: Mapping[str, Shape], taken: Sequence[str] = ()):
+    def __init__(
+        self, named: Named, inputs: Mapping[str, Shape], taken: Sequence[str], dtype: object
+    ):
         """Start with no letters."""
         self.named = named
         self.inputs = inputs
+        self.dtype = dtype
+        self.familiar = familiar(named.values, dtype)
         self.taken = {*inputs, *taken}
         self.letters: dict[Value, str] = {}
         self.shapes: dict[str, Shape] = {}
@@ -72,15 +79,17 @@ class Lettering:
         written = [self._written(_balanced(term, self.values)) for term in unfolded]
         return tuple(term for term in written if term.coefficient != 0)
 
-    def definitions(self, terms: Terms, dtype: object) -> tuple[Definition, ...]:
+    def definitions(self, terms: Terms) -> tuple[Definition, ...]:
         """What the letters in these terms stand for, and the parts that they are written with."""
-        used = {f.node.name for t in terms for f in t.factors if isinstance(f.node, Leaf)}
+        nodes = [factor.node for term in terms for factor in term.factors]
+        nodes += [s.table for term in terms for s in term.selections if s.table is not None]
+        used = {node.name for node in nodes if isinstance(node, Leaf)}
         letters = {
             letter: (value, self.shapes[letter])
             for value, letter in self.letters.items()
             if letter in used
         }
-        return definitions(letters, self.taken, familiar(self.values, dtype))
+        return definitions(letters, self.taken, familiar(self.values, self.dtype))
 
     @property
     def values(self) -> Values:
@@ -95,17 +104,28 @@ class Lettering:
             seen = factor.labels[len(factor.labels) - len(value.shape) :]
             pairs = zip(seen, value.shape, strict=True)
             symbols.append(_Symbol(value, tuple(n for n, extent in pairs if extent == n.size)))
-        return _Symbolic(term.out, term.into, tuple(symbols), term.coefficient)
+        return _Symbolic(term.out, term.into, tuple(symbols), term.coefficient, term.selections)
 
     def _written(self, term: _Symbolic) -> Term:
         """Numbers go into the coefficient, all else gets its name."""
         coefficient, factors = term.coefficient, []
         for symbol in term.factors:
-            number, value = _parted(symbol.value)
-            coefficient = coefficient * number
-            if value is not None:
-                factors.append(self._factor(_Symbol(value, symbol.labels)))
-        return Term(term.out, term.into, tuple(factors), _rounded(coefficient))
+            value = symbol.value
+            if value.head == "number":
+                coefficient = coefficient * value.detail[0]
+                continue
+            if _is_multiple(value) and value not in self.familiar:
+                coefficient, value = coefficient * value.detail[0], value.operands[0]
+            factors.append(self._factor(_Symbol(value, symbol.labels)))
+        selections = tuple(map(self._selection, term.selections))
+        return Term(term.out, term.into, tuple(factors), _rounded(coefficient), selections)
+
+    def _selection(self, selection: Selection) -> Selection:
+        """A table is an array with a name of its own."""
+        if selection.table is None:
+            return selection
+        (value,) = self.named.of([selection.table])
+        return replace(selection, table=self._factor(_Symbol(value, (selection.label,))).node)
 
     def _factor(self, symbol: _Symbol) -> Factor:
         value, labels = _underlying(symbol.value), symbol.labels
@@ -123,13 +143,9 @@ class Lettering:
         return Factor(Leaf(sizes(labels), 4, (), place, name), labels)
 
 
-def _parted(value: Value) -> tuple[complex, Value | None]:
-    """`2 * x` as 2 and x, where the number is one that a formula shows in full."""
-    if value.head == "number":
-        return value.detail[0], None
-    if value.head == "sum" and len(value.operands) == 1 and _simple(value.detail[0]):
-        return value.detail[0], value.operands[0]
-    return 1, value
+def _is_multiple(value: Value) -> bool:
+    """Whether it is a number times an array, such as `2 * x`."""
+    return value.head == "sum" and len(value.operands) == 1 and _simple(value.detail[0])
 
 
 def _simple(number: complex) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
@@ -84,7 +83,7 @@ def linearize(
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
     reader = _Reader([*named, *known])
     sources = [reader.vertex(var, "input") for var in closed.jaxpr.invars]
-    constants = [reader.known(const) for const in closed.consts]
+    constants = [Known(const, reader.name_of(const)) for const in closed.consts]
     reader.graph.inputs = tuple(source.number for source in sources)
     results = reader.read(closed.jaxpr, constants, sources)
     reader.graph.outputs = tuple(
@@ -114,13 +113,6 @@ class _Reader:
     def name_of(self, value: Any) -> str | None:
         """The name of an array that is one of the user's own."""
         return next((name for array, name in self.named if array is value), None)
-
-    def known(self, value: Any) -> Known:
-        """A constant: the user's own by its name, another concrete scalar as the number it is."""
-        name = self.name_of(value)
-        plain = name is None and np.ndim(value) == 0 and not isinstance(value, jax.core.Tracer)
-        inexact = plain and jnp.issubdtype(value.dtype, jnp.inexact)
-        return Known(value, name, value.item() if inexact else None)
 
     def leaf(self, value: jax.Array, name: str | None) -> Leaf:
         """Register a residual, once for each array."""

@@ -8,18 +8,33 @@ same way, from their nodes.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from math import isqrt
 from typing import Any
 
 import jax
 
 from layouts.algebra import settle
+from layouts.axes import Label
 from layouts.linearize import Linearized
 from layouts.plan import make_plan
-from layouts.program import Add, Apply, Contract, Identity, Leaf, Node, Reshape, schedule
+from layouts.program import (
+    Add,
+    Apply,
+    Contract,
+    Identity,
+    Leaf,
+    Node,
+    OneHot,
+    Put,
+    Reshape,
+    Take,
+    schedule,
+)
 from layouts.reading import read
+from layouts.selection import Selection
 from layouts.show.products import align, einsum
 from layouts.show.values import Value, Values
-from layouts.show.views import reshape
+from layouts.show.views import expand, full, index, reshape
 from layouts.transforms import leaf_names, linearize_call
 
 # Functions that JAX writes as several primitives, with a name for their derivative.
@@ -73,12 +88,62 @@ class Named:
             parts = zip(operands, shapes, node.indices, strict=True)
             spread = [align(values, v, s, n, axes) for v, s, n in parts]
             return values.add(zip(node.coefficients, spread, strict=True))
+        if isinstance(node, Identity) and node.shape == ():
+            return values.number(1)
         if isinstance(node, Identity):
-            return values.number(1) if node.shape == () else values.unique("identity", node.shape)
-        opaque = (
-            node.application.opaque.name if isinstance(node, Apply) and node.application else ""
-        )
-        return values.unique(f"<Jacobian through {opaque or 'an opaque map'}>", node.shape)
+            size = isqrt(node.size)
+            matrix = values.unique(f"eye({size})", (size, size))
+            return reshape(values, matrix, matrix.shape, node.shape)
+        if isinstance(node, Take | Put | OneHot):
+            arrays = [full(values, v, s) for v, s in zip(operands, shapes, strict=True)]
+            if isinstance(node, OneHot):
+                return _one_hot(values, node, arrays)
+            if len(arrays) == 1:
+                return _moved(values, node, arrays[0])
+            return values.unknown(type(node).__name__.lower(), arrays, [node.shape])[0]
+        application = node.application if isinstance(node, Apply) else None
+        through = application.opaque.name if application else "an opaque map"
+        return values.unique(f"<Jacobian through {through}>", node.shape)
+
+
+def _one_hot(values: Values, node: OneHot, table: list[Value]) -> Value:
+    """`1[arange(9)[:, None] == T]`: ones where a label's place is."""
+    rows, cols = (values.call("arange", [], [str(n)], (n,)) for n in node.shape)
+    places = table[0] if table else cols
+    if not table:
+        place, label = (Label(extent) for extent in node.shape)
+        natural = Selection.affine(place, label, node.start, node.step).window
+        if node.window != natural:
+            return values.unknown("onehot", [], [node.shape])[0]
+        places = values.add([(node.start, values.number(1)), (node.step, cols)])
+    return values.indicator(values.compare("==", expand(values, rows, [0], 2), places))
+
+
+def _moved(values: Values, node: Take | Put, operand: Value) -> Value:
+    """A slice of one axis, and the zeros around it."""
+    axis, step, (first, last) = node.axis, node.step, node.window
+    ends = node.start + step * first, node.start + step * (last - 1)
+    if isinstance(node, Take):
+        entry, before, after = _entry(*ends, step), first, node.shape[axis] - last
+    elif abs(step) == 1:
+        before, after = min(ends), node.shape[axis] - 1 - max(ends)
+        entry = _entry(first, last - 1, 1) if step > 0 else _entry(last - 1, first, -1)
+    else:
+        return values.unknown("put", [operand], [node.shape])[0]
+    picked = [last - first if n == axis else extent for n, extent in enumerate(node.shape)]
+    value = operand
+    if step < 0 or tuple(picked) != operand.shape:
+        value = index(values, operand, (*[":"] * axis, entry), tuple(picked))
+    if before == after == 0:
+        return value
+    widths = [(before, after) if n == axis else (0, 0) for n in range(len(node.shape))]
+    return values.call("pad", [value], [str(tuple(widths))], node.shape)
+
+
+def _entry(first: int, last: int, step: int) -> str:
+    """The slice from one place to another, both included."""
+    past = last + (1 if step > 0 else -1)
+    return f"{first}:{past if past >= 0 else ''}" + (f":{step}" if step != 1 else "")
 
 
 def linearize_named(fun: Callable, argnum: int, args: Sequence[Any]) -> Named:
@@ -111,8 +176,8 @@ def linearize_named(fun: Callable, argnum: int, args: Sequence[Any]) -> Named:
     closed = jax.make_jaxpr(trace)(*args)
     values = Values()
     names = leaf_names(fun, args, range(len(args)))
-    inputs = zip(names, closed.jaxpr.invars, strict=True)
-    arguments = [values.name(name, var.aval.shape) for name, var in inputs]
+    inputs = zip(names, closed.in_avals, strict=True)
+    arguments = [values.name(name, aval.shape) for name, aval in inputs]
     residuals = read(values, closed.jaxpr, closed.consts, arguments)
     return Named(found[-1], tuple(residuals), values)
 

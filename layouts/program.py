@@ -285,33 +285,24 @@ class Application:
     present: tuple[int, ...]
     batch: Shape
 
+    @property
+    def work(self) -> tuple[int, int]:
+        """Multiplications and additions of the whole batch."""
+        multiplications, additions = self.opaque.work
+        return multiplications * prod(self.batch), additions * prod(self.batch)
+
 
 @dataclass(frozen=True, eq=False)
 class Apply(Node):
-    """Number `position` of the arrays that an application returns; its work is booked on 0."""
+    """Number `position` of the arrays that an application returns; `cost` books its work once."""
 
     application: Application | None = None
     position: int = 0
 
     @property
-    def multiplications(self) -> int:
-        """As counted from the primitive's own program, for the whole batch."""
-        return self._work(0)
-
-    @property
-    def additions(self) -> int:
-        """As counted from the primitive's own program, for the whole batch."""
-        return self._work(1)
-
-    @property
     def signature(self) -> tuple:
         """The application and which output this is."""
         return (Apply, id(self.application), self.position)
-
-    def _work(self, which: int) -> int:
-        if self.application is None or self.position != 0:
-            return 0
-        return self.application.opaque.work[which] * prod(self.application.batch)
 
 
 def schedule(roots: Iterable[Node]) -> tuple[list[Node], dict[int, int]]:
@@ -390,9 +381,13 @@ def cost(roots: Sequence[Node]) -> Cost:
         alive += 0 if isinstance(node, Leaf | Reshape) else node.nbytes
         peak = max(peak, alive)
         alive -= dying.get(step, 0)
+    applied = {
+        id(node.application): node.application for node in ordered if isinstance(node, Apply)
+    }
+    work = [application.work for application in applied.values() if application is not None]
     return Cost(
-        sum(node.multiplications for node in ordered),
-        sum(node.additions for node in ordered),
+        sum(node.multiplications for node in ordered) + sum(products for products, _ in work),
+        sum(node.additions for node in ordered) + sum(sums for _, sums in work),
         peak,
         sum(_moved_bytes(node) for node in ordered),
     )

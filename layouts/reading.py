@@ -18,6 +18,9 @@ from layouts.show.products import einsum, reduce
 from layouts.show.values import Shape, Value, Values
 from layouts.show.views import expand, full, index, reshape, transpose
 
+# An array of whole numbers is written out up to this many.
+MOST_SHOWN = 8
+
 
 def read(
     values: Values, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Value]
@@ -58,13 +61,16 @@ def constant(values: Values, array: Any) -> Value:
     """A number, an array that repeats one number, or else an array without an expression."""
     shape = np.shape(array)
     if isinstance(array, jax.core.Tracer) or np.size(array) == 0:
-        return values.unique("const", shape)
-    kind = np.asarray(array) if jnp.issubdtype(jnp.result_type(array), jnp.number) else None
-    if kind is not None and bool(((kind == kind.reshape(-1)[0]) | (kind != kind)).all()):
-        return values.number(kind.reshape(-1)[0].item())
-    if shape == () and jnp.result_type(array) == jnp.bool_:
-        return values.name(str(bool(array)), ())
-    return values.unique("const", shape)
+        return values.constant(shape)
+    dtype = jnp.result_type(array)
+    if jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_:
+        entries = np.asarray(array).reshape(-1)
+        first = entries[0].item()
+        if bool(((entries == first) | (entries != entries)).all()):
+            return values.name(str(first), ()) if dtype == jnp.bool_ else values.number(first)
+        if jnp.issubdtype(dtype, jnp.integer) and len(shape) == 1 and len(entries) <= MOST_SHOWN:
+            return values.name(f"array({entries.tolist()})", shape)
+    return values.constant(shape)
 
 
 @dataclass(frozen=True)
@@ -234,6 +240,11 @@ def _slice(step: _Step) -> Value:
     return index(step.values, step.full[0], tuple(entries), step.shape)
 
 
+def _rev(step: _Step) -> Value:
+    entries = ["::-1" if n in step.params["dimensions"] else ":" for n in range(len(step.shape))]
+    return index(step.values, step.full[0], tuple(entries), step.shape)
+
+
 def _concatenate(step: _Step) -> Value:
     options = [f"axis={step.params['dimension']}"]
     return step.values.call("concat", step.full, options, step.shape)
@@ -298,6 +309,7 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "pow": _power,
     "reduce_precision": _same,
     "reshape": _reshape,
+    "rev": _rev,
     "rsqrt": _inverse_root,
     "select_n": _select,
     "slice": _slice,

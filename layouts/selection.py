@@ -56,8 +56,8 @@ class Selection:
 
     @property
     def total(self) -> bool:
-        """Whether every label has a place."""
-        return self.table is not None or self.window == (0, self.label.size)
+        """Whether every label is known to have a place; a table may list places outside."""
+        return self.table is None and self.window == (0, self.label.size)
 
     @property
     def signature(self) -> tuple:

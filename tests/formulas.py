@@ -68,27 +68,42 @@ def indexed(formula: str, arrays: Arrays, shape: tuple[int, ...]) -> np.ndarray:
     total = np.zeros(shape)
     for sign, term in re.findall(r"([+-] |^)(.*?)(?= [+-] |$)", re.sub("^-", "- ", body)):
         number, operands = (-1.0 if sign == "- " else 1.0), []
-        for word in term.split():
-            name, _, inside = word.partition("[")
-            axes = [axis for axis in inside.rstrip("]").split(",") if axis not in ("0", "")]
-            if name == "δ":
-                operands.append((np.eye(size[axes[0]]), axes))
-            elif name in arrays:
-                operands.append(
-                    (arrays[name].reshape([n for n in arrays[name].shape if n != 1]), axes)
-                )
-            elif not name.startswith("Σ"):
+        words = [word.removesuffix("]").partition("[") for word in term.split()]
+        for name, _, inside in words:
+            if name in arrays:
+                array = arrays[name].squeeze()
+                axes = [axis for axis in inside.split(",") if axis not in ("0", "")]
+                size |= dict(zip(axes, array.shape, strict=True))
+                operands.append((array, axes))
+        for name, _, inside in words:
+            if name in ("δ", ""):
+                operands.append(_condition(inside, size, arrays))
+            elif name not in arrays and not name.startswith("Σ"):
                 above, _, below = name.partition("/")
                 number *= float(above) / float(below or 1)
-        used = sorted({*free, *(axis for _, axes in operands for axis in axes)} - {"0"})
+        kept = [axis for axis in free if axis != "0"]
+        operands += [(np.ones(size[axis]), [axis]) for axis in kept] + [(np.ones(()), [])]
+        used = sorted({axis for _, axes in operands for axis in axes})
         code = {axis: chr(97 + n) for n, axis in enumerate(used)}
-        operands += [(np.ones(size[axis]), [axis]) for axis in free if axis != "0"]
-        operands += [(np.ones(()), [])]
         inputs = ",".join("".join(code[axis] for axis in axes) for _, axes in operands)
-        output = "".join(code[axis] for axis in free if axis != "0")
+        output = "".join(code[axis] for axis in kept)
         product = np.einsum(f"{inputs}->{output}", *(array for array, _ in operands))
         total += number * product.reshape(shape)
     return total
+
+
+def _condition(text: str, size: Mapping[str, int], arrays: Arrays) -> tuple[np.ndarray, list[str]]:
+    """Ones where `i+2,k` are equal, or where `1≤k<3` holds, over the letters in it."""
+    used = [letter for letter in size if re.search(rf"(?<![A-Z]){letter}(?!\w)", text)]
+    places = np.meshgrid(*(np.arange(size[letter]) for letter in used), indexing="ij")
+    text = re.sub(r"(\d)([a-z])", r"\1*\2", text.replace("≤", "<="))
+    if "<" in text:
+        first, letter, last = re.split("<=|<", text)
+        text = f"({first} <= {letter}) & ({letter} < {last})"
+    else:
+        text = "==".join(text.split(","))
+    known = {**arrays, **dict(zip(used, places, strict=True))}
+    return np.asarray(eval(text, known), float) * np.ones([size[n] for n in used]), used
 
 
 class _Matrix:

@@ -8,8 +8,57 @@ from typing import Any
 
 import numpy as np
 
-from layouts.evaluate import evaluate
+from layouts.axes import Label
+from layouts.program import Add, Contract, Identity, Leaf, Node, OneHot, Put, Reshape, Take
+from layouts.selection import Selection
 from layouts.terms import Terms
+
+
+def value_of(node: Node, residuals: Sequence[np.ndarray]) -> np.ndarray:
+    """A symbolic array by NumPy, from what its class says that it is."""
+    if isinstance(node, Leaf):
+        return residuals[node.index]
+    operands = [value_of(operand, residuals) for operand in node.operands]
+    if isinstance(node, Reshape):
+        return operands[0].reshape(node.shape)
+    if isinstance(node, Identity):
+        extent = round(prod(node.shape) ** 0.5)
+        return np.eye(extent).reshape(node.shape)
+    if isinstance(node, Contract):
+        pairs = [part for pair in zip(operands, node.indices, strict=True) for part in pair]
+        return np.einsum(*pairs, node.output)
+    if isinstance(node, Add):
+        total = np.zeros(node.shape, np.result_type(*operands, *map(type, node.coefficients)))
+        everything = range(len(node.shape))
+        for array, index, number in zip(operands, node.indices, node.coefficients, strict=True):
+            ones = np.ones([node.shape[n] for n in everything if n not in index])
+            others = [n for n in everything if n not in index]
+            total += number * np.einsum(array, index, ones, others, everything)
+        return total
+    return _moved(node, operands)
+
+
+def _moved(node: Node, operands: Sequence[np.ndarray]) -> np.ndarray:
+    """A selection applied to one axis, as a product with its matrix of places × labels."""
+    if not isinstance(node, OneHot | Put | Take):
+        raise TypeError(f"no NumPy for a {type(node).__name__}")
+    axis = 0 if isinstance(node, OneHot) else node.axis
+    if isinstance(node, OneHot):
+        places, labels = node.shape
+    elif isinstance(node, Put):
+        places, labels = node.shape[axis], operands[0].shape[axis]
+    else:
+        places, labels = operands[0].shape[axis], node.shape[axis]
+    hot = np.zeros((places, labels))
+    looked_up = operands[-1] if len(operands) == (1 if isinstance(node, OneHot) else 2) else None
+    for label in range(labels) if looked_up is not None else range(*node.window):
+        place = node.start + node.step * label if looked_up is None else looked_up[label]
+        if 0 <= place < places:
+            hot[place, label] = 1
+    if isinstance(node, OneHot):
+        return hot
+    matrix = hot if isinstance(node, Put) else hot.T
+    return np.moveaxis(np.tensordot(matrix, operands[0], (1, axis)), 0, axis)
 
 
 def by_loops(
@@ -22,12 +71,17 @@ def by_loops(
     )
     total = np.zeros((*out_shape, *in_shape), kind)
     for term in terms:
-        values = [np.asarray(v) for v in evaluate([f.node for f in term.factors], residuals)]
+        tables = [s.table for s in term.selections if s.table is not None]
+        nodes = [*(f.node for f in term.factors), *tables]
+        values = [value_of(node, arrays) for node in nodes]
+        looked_up = {id(table): values[len(term.factors) + n] for n, table in enumerate(tables)}
         labels = term.labels
         for digits in product(*(range(label.size) for label in labels)):
             at = dict(zip(labels, digits, strict=True))
+            if not all(_holds(s, at, looked_up) for s in term.selections):
+                continue
             entry = term.coefficient
-            for factor, value in zip(term.factors, values, strict=True):
+            for factor, value in zip(term.factors, values, strict=False):
                 entry = entry * value[tuple(at[label] for label in factor.labels)]
             place = []
             for axis in term.out + term.into:
@@ -37,6 +91,15 @@ def by_loops(
                 place.append(position)
             total[tuple(place)] += entry
     return total
+
+
+def _holds(selection: Selection, at: dict[Label, int], tables: dict[int, np.ndarray]) -> bool:
+    """Whether a selection lets an entry stand."""
+    place, label = at[selection.place], at[selection.label]
+    if selection.table is not None:
+        return place == tables[id(selection.table)][label]
+    first, last = selection.window
+    return first <= label < last and place == selection.start + selection.step * label
 
 
 def stacked(dense: Any, out_shape: Sequence[int], layout: str, vec: str) -> np.ndarray:

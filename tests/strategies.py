@@ -32,10 +32,10 @@ BINARY: dict[str, Callable] = {
 }
 WITHOUT_RULE: dict[str, Callable] = {
     "cumsum": lambda x: jnp.cumsum(x, axis=0),
-    "flip": lambda x: jnp.flip(x, axis=0),
-    "drop": lambda x: x[1:] if x.shape[0] > 1 else x,
-    "pad": lambda x: jnp.pad(x, [(1, 0)] + [(0, 0)] * (x.ndim - 1)),
-    "twice": lambda x: jnp.concatenate([x, 2 * x]),
+    "cummax": lambda x: jax.lax.cummax(x, axis=0),
+    "lower triangle": lambda x: jnp.tril(x) if x.ndim > 1 else x,
+    "diagonal": lambda x: jnp.diagonal(x) if x.ndim > 1 else jnp.diag(x),
+    "sort": lambda x: jnp.sort(x, axis=-1),
 }
 
 
@@ -95,16 +95,115 @@ def factorisations(draw: Any, size: int) -> tuple[int, ...]:
     return tuple(draw(st.permutations(shape)))
 
 
+SELECTIONS = [
+    "slice",
+    "difference",
+    "pad",
+    "take",
+    "fancy",
+    "one",
+    "add-at",
+    "set-at",
+    "scatter",
+    "join",
+    "stack",
+    "split",
+    "repeat",
+    "tile",
+    "flip",
+    "roll",
+    "weighted",
+    "by-value",
+    "window-by-value",
+]
+
+
+@st.composite
+def _selection(draw: Any, shape: tuple[int, ...]) -> tuple[str, Callable]:
+    """A step that picks, places, repeats or reverses entries along one axis."""
+    axis = draw(st.integers(0, len(shape) - 1))
+    extent = shape[axis]
+    before = (slice(None),) * axis
+    kind = draw(st.sampled_from(SELECTIONS))
+    places = draw(st.lists(st.integers(-extent, extent - 1), min_size=1, max_size=4))
+    beyond = np.array(places) * 2
+    where = np.array(places)
+    if kind == "slice":
+        start, stop = draw(st.integers(0, extent - 1)), draw(st.integers(0, extent))
+        step = draw(st.sampled_from([1, 2, 3, -1, -2]))
+        cut = slice(start, stop, step) if start < stop and step > 0 else slice(None, None, step)
+        return f"[{cut}] on {axis}", lambda x: x[(*before, cut)]
+    if kind == "difference":
+        return f"difference on {axis}", lambda x: x - jnp.roll(x, 1, axis)
+    if kind == "pad":
+        low, high = draw(st.integers(-1, 2)), draw(st.integers(-1, 2))
+        inside = draw(st.integers(0, 2))
+        if low + high + extent + inside * (extent - 1) < 1:
+            low = high = 0
+        sides = [(low, high, inside) if n == axis else (0, 0, 0) for n in range(len(shape))]
+        return f"pad{sides}", lambda x: lax.pad(x, 0.0, sides)
+    if kind == "take":
+        mode = draw(st.sampled_from(["clip", "wrap", "fill"]))
+        return (
+            f"take {beyond} on {axis}, {mode}",
+            lambda x: jnp.take(x, beyond, axis, mode=mode, fill_value=0.0),
+        )
+    if kind == "fancy":
+        return f"[{where}] on {axis}", lambda x: x[(*before, where)]
+    if kind == "one":
+        return f"[{places[0]}] on {axis}", lambda x: x[(*before, places[0])]
+    if kind == "by-value":
+        return (
+            f"argmax on {axis}",
+            lambda x: lax.dynamic_slice_in_dim(x, jnp.argmax(x.ravel()) % extent, 1, axis),
+        )
+    if kind == "window-by-value":
+        width = draw(st.integers(1, extent))
+        return (
+            f"window of {width} by value on {axis}",
+            lambda x: lax.dynamic_slice_in_dim(x, jnp.argmin(x.ravel()) - 1, width, axis),
+        )
+    if kind == "add-at":
+        return (
+            f"at {where} add on {axis}",
+            lambda x: x.at[(*before, where)].add(0.5 * x[(*before, where[::-1])]),
+        )
+    if kind == "set-at":
+        return f"at {places[0]} set on {axis}", lambda x: x.at[(*before, places[0])].set(2.0)
+    if kind == "scatter":
+        target = np.abs(np.arange(extent) * places[0]) % 3
+        return (
+            f"scatter {target} on {axis}",
+            lambda x: (
+                jnp.zeros((*x.shape[:axis], 3, *x.shape[axis + 1 :])).at[(*before, target)].add(x)
+            ),
+        )
+    repeated = {
+        "join": lambda x: jnp.concatenate([x, 2 * x, x[(*before, slice(0, 0))]], axis),
+        "stack": lambda x: jnp.stack([x, jnp.sin(x)], axis),
+        "split": lambda x: jnp.split(x, [extent // 2], axis)[1],
+        "repeat": lambda x: jnp.repeat(x, 2, axis),
+        "tile": lambda x: jnp.tile(x, (2,) + (1,) * (x.ndim - 1)),
+        "flip": lambda x: jnp.flip(x, axis),
+        "roll": lambda x: jnp.roll(x, places[0], axis),
+        "weighted": lambda x: x * x[(*before, slice(None, None, -1))],
+    }
+    return f"{kind} on {axis}", repeated[kind]
+
+
 @st.composite
 def _unary(draw: Any, shape: tuple[int, ...], opaque: bool) -> tuple[str, Callable]:
     """A step on one value."""
     kinds = ["elementwise", "transpose", "reshape", "broadcast", "matrix"]
     kinds += ["sum", "max"] if shape else []
+    kinds += ["selection", "selection"] if shape and prod(shape) else []
     kinds += ["without rule"] if shape and opaque else []
     kind = draw(st.sampled_from(kinds))
     if kind == "elementwise":
         name = draw(st.sampled_from(sorted(UNARY)))
         return name, UNARY[name]
+    if kind == "selection":
+        return draw(_selection(shape))
     if kind == "without rule":
         name = draw(st.sampled_from(sorted(WITHOUT_RULE)))
         return name, WITHOUT_RULE[name]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import layouts
-from layouts import cli
+from layouts import cli, printing
 from layouts.expressions import parse_expression
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +84,7 @@ def test_explore_prints_the_jacobian_of_the_issue(capsys):
     assert rows["denominator"] == "12×20"
     assert rows["JAX"] == "4×5×4×3"
     assert "\x1b" not in out  # no colour codes where nobody sees colours
-    assert max(map(len, out.splitlines())) <= cli.WIDTH
+    assert max(map(len, out.splitlines())) <= printing.WIDTH
 
 
 def test_costs_in_the_table_are_those_of_layouts_cost(capsys):
@@ -194,7 +194,7 @@ def test_long_formulas_are_cut_and_say_so(capsys):
     assert "--json has them all" in out
     assert len(out.splitlines()) < 60
     _, out, _ = run(capsys, "explore", text, "x=3", "--json")
-    assert len(json.loads(out)["definitions"]) > cli.MOST_DEFINITIONS
+    assert len(json.loads(out)["definitions"]) > printing.MOST_DEFINITIONS
 
 
 def test_arguments_in_any_order_and_a_leading_minus(capsys):

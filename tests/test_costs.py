@@ -84,9 +84,9 @@ def test_shapes_and_arrays_cost_alike(name):
 def test_nothing_is_allocated():
     """A million by a million is no trouble: four terabytes that nobody asks for."""
     n = 10**6
-    before = len(jax.live_arrays())
+    before = sum(array.nbytes for array in jax.live_arrays())
     report = cost(lambda W, X: jnp.tanh(W @ X))(struct(n, n), struct(n, 10))
-    assert len(jax.live_arrays()) == before
+    assert sum(array.nbytes for array in jax.live_arrays()) < before + 1000
     assert report.planned.multiplications == n * 10  # X stays apart from tanh′
     assert report.dense_bytes == 4 * n * 10 * n * n
 

@@ -116,6 +116,51 @@ def test_all_that_is_printed_is_true(text, wrt):
                 np.testing.assert_allclose(matrix, written, **close)
 
 
+SELECTIONS = {
+    "x[2:] - 2 x[1:-1] + x[:-2]": lambda x: x[2:] - 2 * x[1:-1] + x[:-2],
+    "x[::-1]": lambda x: x[::-1],
+    "x[1::2]": lambda x: jnp.sin(x)[1::2],
+    "pad": lambda x: jnp.pad(x, (2, 1)),
+    "pad of a slice": lambda x: jnp.pad(x[2:5], (1, 3)),
+    "concatenation": lambda x: jnp.concatenate([x[3:] * x[:4], x[:3]]),
+    "lookup": lambda x: 5 * x[np.array([3, 0, 3, 6])],
+    "matrix of rows": lambda x: jnp.outer(x[1:], jnp.cos(x[::-1])),
+    "one entry": lambda x: x[3] * x,
+    "product of neighbours": lambda x: jnp.tanh(x[1:] * x[:-1]).sum(),
+    "scatter": lambda x: jnp.zeros(9).at[np.array([1, 4, 1])].add(x[2:5]),
+}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_selections_are_printed_with_their_offsets(name):
+    rng = np.random.default_rng(len(name))
+    function, x = SELECTIONS[name], rng.standard_normal(7)
+    found = explore(function, {"x": (7,)})
+    value, pull = jax.vjp(function, jnp.asarray(x))
+    true = jax.jacrev(function)(jnp.asarray(x))
+    known = formulas.letters(found.definitions, {"x": x})
+    np.testing.assert_allclose(formulas.indexed(found.formula, known, true.shape), true, atol=1e-6)
+    cotangent = rng.standard_normal(value.shape)
+    pulled = formulas.indexed(found.rule, {**known, "∂L/∂D": cotangent}, (7,))
+    np.testing.assert_allclose(pulled, pull(jnp.asarray(cotangent))[0], atol=1e-6)
+
+
+def test_three_axes_have_a_rule_by_index_and_none_by_matrices():
+    inputs = {"P": (2, 3, 4), "Q": (2, 4, 5)}
+    rng = np.random.default_rng(11)
+    arrays = {name: rng.standard_normal(shape) for name, shape in inputs.items()}
+    found = explore(lambda P, Q: jnp.tanh(P @ Q), inputs, "Q")
+    assert found.rule_matrix is None
+    assert {a.by_rows for a in found.arrangements} == {None}
+    value, pull = jax.vjp(lambda Q: jnp.tanh(arrays["P"] @ Q), arrays["Q"])
+    known = formulas.letters(found.definitions, arrays)
+    true = jax.jacrev(lambda Q: jnp.tanh(arrays["P"] @ Q))(arrays["Q"])
+    np.testing.assert_allclose(formulas.indexed(found.formula, known, true.shape), true, rtol=1e-5)
+    cotangent = rng.standard_normal(value.shape)
+    pulled = formulas.indexed(found.rule, {**known, "∂L/∂D": cotangent}, (2, 4, 5))
+    np.testing.assert_allclose(pulled, pull(cotangent)[0], rtol=1e-5)
+
+
 def test_shapes_alone_are_enough():
     found = explore(lambda W, X: jnp.tanh(W @ X), {"W": (10**4, 10**4), "X": (10**4, 10**4)})
     assert sorted(found.formula.split()) == sorted(

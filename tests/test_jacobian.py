@@ -143,6 +143,8 @@ def test_invariants(case):
             for factor in term.factors:
                 assert J.arrays[factor.node.index].shape == factor.node.shape
         used = {factor.node.index for term in J.terms for factor in term.factors}
+        selections = [s for term in J.terms for s in term.selections]
+        used |= {s.table.index for s in selections if s.table is not None}
         assert used == set(range(len(J.arrays)))
 
 
@@ -337,6 +339,22 @@ def test_equal_structures_are_equal():
         structured(lambda W, X: -(W @ X), normal(5, 3), normal(3, 7)),
     ):
         assert one != jax.tree.structure(other)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x / jnp.linalg.norm(x),
+        jax.nn.logsumexp,
+        jax.nn.softmax,
+        lambda x: x.sum() * x,
+        lambda x: jnp.exp(x.mean()) * x[::-1],
+    ],
+)
+def test_the_structure_does_not_depend_on_values(function):
+    """Values are leaves: else every new point would compile anew."""
+    one, other = (jax.tree.structure(structured(function, k * normal(5))) for k in (1, 2))
+    assert one == other
 
 
 def test_a_compiled_function_takes_and_gives_jacobians_once():

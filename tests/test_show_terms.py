@@ -72,7 +72,7 @@ def test_a_function_without_names_gets_some():
 
 def named_arrays(J, arguments):
     """Each factor by the name that the text calls it; an argument's name must hold its values."""
-    names = factor_names(J.terms)
+    names = factor_names(J.terms, (J.names.out, J.names.into))
     assert len(set(names.values())) == len(names)
     arrays = {name: np.asarray(J.arrays[index]) for index, name in names.items()}
     for name, array in arguments.items():
@@ -104,7 +104,6 @@ def kron_cases():
         "softmax": (lambda x: jax.nn.softmax(x), 0, {"x": x}),
         "inner": (lambda x, y: x @ y, 0, {"x": x, "y": 2 * x}),
         "s W": (lambda s, W: s * W, 1, {"s": s, "W": W}),
-        "s W by s": (lambda s, W: s * W, 0, {"s": s, "W": W}),
         "sum": (lambda W: W.sum(), 0, {"W": W}),
         "row sums": (lambda W: W.sum(1), 0, {"W": W}),
         "column sums": (lambda W: W.sum(0), 0, {"W": W}),
@@ -223,3 +222,39 @@ def test_a_name_is_its_owners_alone():
             for factor in term.factors:
                 if factor.node.name == "W":
                     np.testing.assert_array_equal(J.arrays[factor.node.index], W)
+
+
+SELECTIONS = [
+    (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], "dD[i]/dx[k] = δ[i+2,k] - 2 δ[i+1,k] + δ[i,k]"),
+    (lambda x: x[2:], "dD[i]/dx[k] = δ[i+2,k]"),
+]
+
+
+@pytest.mark.parametrize(("function", "formula"), SELECTIONS)
+def test_formulas_of_selections(function, formula):
+    assert str(structured(function, normal(7))) == formula
+
+
+@pytest.mark.parametrize("vec", ["rows", "columns"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[1:4],
+        lambda x: x[::-1],
+        lambda x: x[::2],
+        lambda x: jnp.pad(x, (2, 1)),
+        lambda x: x[np.array([3, 0, 3])],
+        lambda x: jnp.concatenate([x[3:], x[:3]]),
+        lambda x: jnp.outer(x[1:], x[::-1]),
+        lambda x: jnp.tile(x[:3, None], (1, 2)),
+    ],
+)
+def test_a_selection_is_never_left_out(function, vec):
+    """A formula that hides an offset is a wrong formula."""
+    J = structured(function, normal(7))
+    text = J.kronecker(vec=vec)
+    if text is not None:
+        found = kronecker_value(text, named_arrays(J, {}))
+        np.testing.assert_allclose(found, J.matrix(vec=vec), atol=1e-12)
+    ones = structured(lambda x: jnp.full(J.out_shape, x.sum()), normal(7))
+    assert str(J) != str(ones)

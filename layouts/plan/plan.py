@@ -98,7 +98,7 @@ def make_plan(graph: Graph, order: str = "auto") -> Plan:
         LayoutError: an unknown order.
     """
     candidates = {"forward": _forward, "reverse": _reverse, "auto": _all}
-    if order not in candidates:
+    if not isinstance(order, str) or order not in candidates:
         raise LayoutError(
             "order", "'auto', 'forward', 'reverse' or a Plan", repr(order), "pass one of these"
         )

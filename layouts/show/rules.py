@@ -19,6 +19,7 @@ from layouts.show.terms import (
     factor_names,
     factor_text,
     is_negative,
+    selection_text,
 )
 from layouts.terms import Factor, Term, Terms
 
@@ -70,6 +71,7 @@ def _term_text(term: Term, cotangent: str, names: Mapping[int, str]) -> str:
         parts.append(f"Σ_{''.join(summed)}" if plain else f"Σ_({','.join(summed)})")
     axes = [tuple(spelled[label] for label in axis) for axis in term.out]
     parts.append(letters.indexed(cotangent, axes))
+    parts += [selection_text(selection, names, spelled) for selection in term.selections]
     parts += [factor_text(factor, names, spelled) for factor in term.factors]
     return " ".join(parts)
 
@@ -176,7 +178,7 @@ def _matrix_term(
     term: Term, cotangent: str, names: Mapping[int, str], shapes: Mapping[str, Shape]
 ) -> str | None:
     """One term as a product of matrices; None where no step applies any more."""
-    if any(len(axis) > 1 for axis in term.out + term.into):
+    if term.selections or any(len(axis) > 1 for axis in term.out + term.into):
         return None
     start = [_of_axes(term.out, cotangent)]
     start += [_of_factor(factor, names, shapes) for factor in term.factors]

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, count
+from math import isfinite
 
 from layouts.axes import Axes, Axis, Label, labels_of
 from layouts.program import Leaf
+from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms
 
 OUT_LETTERS = "ijpqab"
@@ -53,9 +55,9 @@ def is_negative(number: complex) -> bool:
 
 def factor_names(terms: Terms, taken: Iterable[str] = ()) -> dict[int, str]:
     """A name for each leaf: its own, or the next free capital letter."""
-    leaves = {
-        f.node.index: f.node.name for t in terms for f in t.factors if isinstance(f.node, Leaf)
-    }
+    nodes = [factor.node for term in terms for factor in term.factors]
+    nodes += [s.table for term in terms for s in term.selections if s.table is not None]
+    leaves = {node.index: node.name for node in nodes if isinstance(node, Leaf)}
     used = {*taken, *(name for name in leaves.values() if name)}
     free = (name for name in chain(FACTOR_NAMES, (f"A{n}" for n in count(1))) if name not in used)
     return {index: name or next(free) for index, name in leaves.items()}
@@ -70,7 +72,8 @@ class Letters:
         self.into = _spell(term.into, IN_LETTERS, "n")
         out_letters = dict(zip(labels_of(term.out), chain(*self.out), strict=True))
         in_letters = dict(zip(labels_of(term.into), chain(*self.into), strict=True))
-        self.letter: dict[Label, str] = {**in_letters, **out_letters}
+        # The letters of the output come first; a delta has its own there.
+        self.letter: dict[Label, str] = {**out_letters, **in_letters, **out_letters}
         self.deltas = [(out_letters[d], in_letters[d]) for d in term.deltas]
 
     def indexed(self, name: str, axes: Sequence[Sequence[str]]) -> str:
@@ -90,6 +93,7 @@ class Letters:
         """The coefficient's size, the deltas and the factors."""
         parts = coefficient_text(self.term.coefficient)
         parts += [f"δ[{a},{b}]" for a, b in self.deltas]
+        parts += [selection_text(s, names, self.letter) for s in self.term.selections]
         parts += [factor_text(factor, names, self.letter) for factor in self.term.factors]
         return " ".join(parts) or "1"
 
@@ -109,6 +113,39 @@ def factor_text(factor: Factor, names: Mapping[int, str], letter: Mapping[Label,
     return f"{name}[{letters}]" if letters else name
 
 
+def selection_text(
+    selection: Selection, names: Mapping[int, str], letter: Mapping[Label, str]
+) -> str:
+    """`δ[i+2,k]`: a delta with an offset, or `δ[T[i],k]` with a table, and the window if need be.
+
+    The letters stand in their order in `letter`, the output's before the input's.
+    """
+    place, label = letter[selection.place], letter.get(selection.label)
+    if isinstance(selection.table, Leaf):
+        tied = f"{names[selection.table.index]}[{label or 0}]"
+    else:
+        tied = _affine(selection.start, selection.step, label)
+    order = list(letter)
+    first = label is None or order.index(selection.label) < order.index(selection.place)
+    text = f"δ[{tied},{place}]" if first else f"δ[{place},{tied}]"
+    natural = Selection.affine(
+        selection.place, selection.label, selection.start, selection.step
+    ).window
+    if label is None or selection.table is not None or selection.window == natural:
+        return text
+    return f"{text} [{selection.window[0]}≤{label}<{selection.window[1]}]"
+
+
+def _affine(start: int, step: int, letter: str | None) -> str:
+    """`i+2`, `6-i`, `2i+1`; a number where there is no letter."""
+    if letter is None:
+        return str(start)
+    size = "" if abs(step) == 1 else f"{abs(step)}" if len(letter) == 1 else f"{abs(step)}·"
+    if step < 0:
+        return f"{start or ''}-{size}{letter}"
+    return f"{size}{letter}{start:+d}" if start else f"{size}{letter}"
+
+
 def _spell(axes: Axes, alphabet: str, spare: str) -> tuple[tuple[str, ...], ...]:
     """A letter for each digit; an axis without digits keeps its place in the alphabet."""
     letters: Iterator[str] = chain(alphabet, (f"{spare}{n}" for n in count(1)))
@@ -123,17 +160,24 @@ def number_text(number: complex) -> str:
     """A coefficient: a whole number, a simple fraction, or four digits."""
     if isinstance(number, complex):
         return f"({number:.4g})"
+    if not isfinite(number):
+        return str(number)
     if number == int(number):
         return str(int(number))
     inverse = 1 / number
-    if abs(inverse - round(inverse)) < 1e-9 * abs(inverse):
+    if abs(inverse) < 1e6 and abs(inverse - round(inverse)) < 1e-9 * abs(inverse):
         return f"1/{round(inverse)}"
     return f"{number:.4g}"
 
 
-def kronecker_text(terms: Terms) -> str | None:
-    """A sum of Kronecker products, one block a pair of axes in order; None where a term is none."""
-    names = factor_names(terms)
+def kronecker_text(terms: Terms, taken: Iterable[str] = ()) -> str | None:
+    """A sum of Kronecker products, one block a pair of axes in order; None where a term is none.
+
+    Args:
+        terms: the sum; its factors are leaves, with or without names.
+        taken: names that no letter may have.
+    """
+    names = factor_names(terms, taken)
     text = ""
     for place, term in enumerate(terms):
         product = _kronecker_term(term, names)
@@ -141,14 +185,16 @@ def kronecker_text(terms: Terms) -> str | None:
             return None
         sign = "-" if is_negative(term.coefficient) else "+"
         text += f" {sign} " if place else ("-" if sign == "-" else "")
-        size = abs(term.coefficient)
-        product = f"({product})" if size != 1 and "⊗" in product else product
-        text += " ".join([*coefficient_text(size), product]).removesuffix(" 1")
+        number = coefficient_text(term.coefficient)
+        product = f"({product})" if number and "⊗" in product else product
+        text += " ".join([*number, product]).removesuffix(" 1")
     return text or "0"
 
 
 def _kronecker_term(term: Term, names: dict[int, str]) -> str | None:
     """Pair the axes of both sides in order so that every delta and factor stays within a pair."""
+    if term.selections:
+        return None
     for pairs in _pairings(term.out, term.into):
         left, parts = [f for f in term.factors if f.labels], []
         for out, into in pairs:

@@ -71,6 +71,7 @@ class Values:
     def __init__(self) -> None:
         """Start with no values."""
         self.known: dict[tuple, Value] = {}
+        self.constants = 0
         self.closed = False  # while closed, what is not known is a LookupError
 
     def make(
@@ -93,6 +94,11 @@ class Values:
     def number(self, number: Number) -> Value:
         """A number, which repeats itself to any shape."""
         return self.make("number", (), (_plain(number),), ())
+
+    def constant(self, shape: Shape) -> Value:
+        """An array that a function holds, as `const1`, `const2` and so on."""
+        self.constants += 1
+        return self.unique(f"const{self.constants}", shape)
 
     def unique(self, text: str, shape: Shape) -> Value:
         """A named array that is equal to no other, whatever its name."""
@@ -316,14 +322,17 @@ def put_in(places: Sequence[int], rank: int) -> tuple[str, ...]:
     return tuple(":" if n in places else "None" for n in range(min(places, default=rank), rank))
 
 
-def is_positive(value: Value) -> bool:
-    """Whether a value is known to be positive wherever it is defined."""
+def is_positive(value: Value, depth: int = 6) -> bool:
+    """Whether a value is seen to be positive wherever it is defined, looking so many levels in."""
+    if depth == 0:
+        return False
     if value.head == "number":
         return not isinstance(value.detail[0], complex) and value.detail[0] > 0
     if value.head in ("map", "call") and value.detail[0] in ("exp", "softmax", "sigmoid"):
         return True
     if value.head in ("sum", "product"):
         signs = value.detail if value.head == "sum" else ()
-        return all(c > 0 for c in signs) and all(map(is_positive, value.operands))
+        inner = (is_positive(operand, depth - 1) for operand in value.operands)
+        return all(c > 0 for c in signs) and all(inner)
     reduced = value.head == "call" and value.detail[0] in ("sum", "mean", "max", "min")
-    return (reduced or value.head == "index") and is_positive(value.operands[0])
+    return (reduced or value.head == "index") and is_positive(value.operands[0], depth - 1)

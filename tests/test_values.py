@@ -1,0 +1,115 @@
+"""Expressions: what is simplified, what is not, and where parentheses stand."""
+
+import pytest
+
+from layouts.show.products import einsum
+from layouts.show.values import Values
+from layouts.show.views import expand, full, reshape, transpose
+from layouts.show.writing import LONGEST_LINE, definitions
+
+
+@pytest.fixture
+def values():
+    return Values()
+
+
+def text(value):
+    return definitions({"A": (value, value.shape)})[0].text
+
+
+def less(values, one, other):
+    return values.add([(1, one), (-1, other)])
+
+
+def test_equal_values_are_one_object(values):
+    x, y = values.name("x", (3,)), values.name("y", (3,))
+    assert values.name("x", (3,)) is x
+    assert values.add([(1, x), (1, y)]) is values.add([(1, x), (1, y)])
+    assert values.unknown("f", [x], [(3,)])[0] is not values.unknown("f", [x], [(3,)])[0]
+
+
+def test_sums_and_products_are_collected(values):
+    x, y = values.name("x", (3,)), values.name("y", (3,))
+    assert text(values.add([(1, x), (1, x)])) == "2 * x"
+    assert text(less(values, x, less(values, x, y))) == "y"
+    assert text(values.add([(2, less(values, x, y))])) == "2 * (x - y)"
+    assert text(values.multiply([(x, 1), (y, -1), (x, 1)])) == "x² / y"
+    assert text(values.multiply([(values.add([(2, x)]), 2), (y, -2), (x, -3)])) == "4 / (x * y²)"
+    assert text(values.multiply([(values.number(0), -1), (x, 1)])) == "x / 0"
+    assert less(values, x, x) is values.number(0)
+
+
+def test_parentheses_stand_where_they_are_needed_and_nowhere_else(values):
+    A, B = values.name("A", (3, 3)), values.name("B", (3, 3))
+    product = einsum(values, [A, B], [(0, 1), (1, 2)], (0, 2), (3, 3, 3))
+    right = einsum(values, [A, product], [(0, 1), (1, 2)], (0, 2), (3, 3, 3))
+    left = einsum(values, [product, A], [(0, 1), (1, 2)], (0, 2), (3, 3, 3))
+    turned = transpose(values, product, (3, 3), (1, 0))
+    assert text(left) == "A @ B @ A"
+    assert text(right) == "A @ (A @ B)"
+    assert text(turned) == "(A @ B)ᵀ"
+    assert transpose(values, turned, (3, 3), (1, 0)) is product
+    assert text(values.multiply([(product, 1), (A, 1)])) == "(A @ B) * A"
+    assert text(values.multiply([(less(values, A, B), 2)])) == "(A - B)²"
+    assert text(values.add([(-1, A), (1, product)])) == "A @ B - A"
+    assert text(values.add([(-1, A), (-2, B)])) == "-A - 2 * B"
+    assert text(values.multiply([(A, 1), (values.multiply([(B, -1)]), -1)])) == "A * B"
+    assert text(values.indicator(values.compare(">", less(values, A, B), B))) == "1[A - B > B]"
+    assert text(values.multiply([(transpose(values, A, (3, 3), (1, 0)), 2)])) == "(Aᵀ)²"
+
+
+def test_repetition_is_spelt_out_only_where_it_counts(values):
+    x = values.name("x", (3,))
+    assert full(values, x, (3,)) is x
+    assert text(full(values, x, (4, 3))) == "broadcast_to(x, (4, 3))"
+    assert expand(values, x, [1], 2) is x
+    assert text(expand(values, x, [0], 2)) == "x[:, None]"
+    assert text(reshape(values, expand(values, x, [0], 2), (3, 1), (3,))) == "x"
+    assert text(reshape(values, x, (3,), (1, 3, 1))) == "x[:, None]"
+    assert text(reshape(values, values.name("X", (2, 6)), (2, 6), (3, 4))) == "reshape(X, (3, 4))"
+
+
+@pytest.mark.parametrize(
+    ("indices", "output", "expected"),
+    [
+        ([(0, 1), (1, 2)], (0, 2), "A @ B"),
+        ([(0, 1), (2, 1)], (0, 2), "A @ Bᵀ"),
+        ([(1, 0), (1, 2)], (0, 2), "Aᵀ @ B"),
+        ([(1, 0), (2, 1)], (0, 2), "Aᵀ @ Bᵀ"),
+        ([(0, 1), (1, 2)], (2, 0), "Bᵀ @ Aᵀ"),
+        ([(0, 1), (0, 1)], (0, 1), "A * B"),
+        ([(0, 1), (1, 0)], (0, 1), "A * Bᵀ"),
+        ([(0, 1), (0, 1)], (0,), "einsum('ij,ij->i', A, B)"),
+        ([(0, 1), (0, 2)], (0, 1, 2), "A[:, :, None] * B[:, None, :]"),
+        ([(0, 0), (0, 1)], (1,), "einsum('jj,ji->i', A, B)"),
+    ],
+)
+def test_products_are_written_the_plainest_way(values, indices, output, expected):
+    A, B = values.name("A", (3, 3)), values.name("B", (3, 3))
+    assert text(einsum(values, [A, B], indices, output, (3, 3, 3))) == expected
+
+
+def test_softmax_is_seen_only_along_its_own_axis(values):
+    X = values.name("X", (3, 3))
+    exp = values.map("exp", X)
+    columns = values.call("sum", [exp], ["axis=0"], (3,))
+    rows = values.call("sum", [exp], ["axis=1"], (3,))
+    upright = expand(values, rows, [0], 2)
+    assert text(values.multiply([(exp, 1), (columns, -1)])) == "softmax(X, axis=0)"
+    assert text(values.multiply([(exp, 1), (upright, -1)])) == "softmax(X, axis=1)"
+    assert text(values.multiply([(exp, 1), (rows, -1)])) == "exp(X) / sum(exp(X), axis=1)"
+    peak = values.call("max", [X], ["axis=1"], (3,))
+    shifted = values.map("exp", less(values, X, peak))  # square, so it broadcasts the other way
+    total = values.call("sum", [shifted], ["axis=0"], (3,))
+    assert "max(X, axis=1)" in text(values.multiply([(shifted, 1), (total, -1)]))
+
+
+def test_long_texts_are_cut_into_named_parts(values):
+    value = values.name("x", ())
+    for n in range(40):
+        value = values.map("sin", values.add([(1, value), (n + 0.5, values.number(1))]))
+    lines = definitions({"A": (value, ())}, taken=["z1"])
+    assert len(lines) > 3
+    assert max(len(line.text) for line in lines) <= LONGEST_LINE
+    assert [line.name for line in lines[:3]] == ["A", "z2", "z3"]  # z1 is taken
+    assert "x" in lines[1].text
