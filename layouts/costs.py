@@ -60,7 +60,7 @@ class CostReport:
 
     def __str__(self) -> str:
         """The table, with the convention that it counts in."""
-        rows = [("order", "multiplications", "additions", "peak bytes")]
+        rows: list[tuple[str, ...]] = [("order", "multiplications", "additions", "peak bytes")]
         for name, cost in self.rows:
             counts = (cost.multiplications, cost.additions, cost.peak_bytes) if cost else ()
             rows.append((name, *(f"{n:,}" for n in counts)) if counts else (name, "-", "-", "-"))

@@ -102,7 +102,7 @@ def times(array: jax.Array, coefficient: complex) -> jax.Array:
 
 
 def _number(mask: jax.Array, number: complex) -> jax.Array:
-    """A number where the mask holds, zero elsewhere, weakly typed: it takes its neighbours' dtype."""
+    """A number where the mask holds, else zero; weakly typed, so that it takes any dtype."""
     number = number if isinstance(number, complex) else float(number)
     return jnp.where(mask, number, 0.0)
 

@@ -176,7 +176,8 @@ class Jacobian:
             LayoutError: another layout, or another vec order.
         """
         taken = (self.names.out, self.names.into)
-        return kronecker_text(self._turned(layout, vec)[0], taken)
+        terms, _, _ = self._turned(layout, vec)
+        return kronecker_text(tuple(self._with_numbers(t, exact=True) for t in terms), taken)
 
     def _turned(self, layout: Layout | str, vec: str) -> tuple[Terms, Shape, Shape]:
         """The terms with their axes in the order that a layout and a vec order stack them in."""
@@ -201,17 +202,27 @@ class Jacobian:
         terms = tuple(map(self._with_numbers, self.terms))
         return terms_text(terms, self.names.out, self.names.into)
 
-    def _with_numbers(self, term: Term) -> Term:
-        """The term with its nameless scalars as the numbers that they are, where they are known."""
+    def _with_numbers(self, term: Term, exact: bool = False) -> Term:
+        """The term with its nameless scalars as the numbers that they are, where they are known.
+
+        With `exact`, only those that print without rounding.
+        """
         kept, coefficient = [], term.coefficient
         for factor in term.factors:
-            value = self.arrays[factor.node.index] if isinstance(factor.node, Leaf) else None
-            known = value is not None and not isinstance(value, jax.core.Tracer)
-            if known and not factor.labels and factor.node.name is None and value.ndim == 0:
-                coefficient = coefficient * value.item()
-            else:
+            number = self._number(factor)
+            if number is None or (exact and complex(f"{number:.4g}") != number):
                 kept.append(factor)
+            else:
+                coefficient = coefficient * number
         return replace(term, factors=tuple(kept), coefficient=coefficient)
+
+    def _number(self, factor: Factor) -> complex | None:
+        """The value of a nameless scalar, where it is known."""
+        assert isinstance(factor.node, Leaf)
+        value = self.arrays[factor.node.index]
+        if factor.node.name or value.ndim or isinstance(value, jax.core.Tracer):
+            return None
+        return value.item()
 
     def __repr__(self) -> str:
         return (

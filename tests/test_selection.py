@@ -81,10 +81,10 @@ def test_two_selections_of_one_place_tie_their_labels(sizes, one, two):
 INDEX = np.array([2, 0, 2, 4, 1, 1])
 WEIGHT = np.random.default_rng(0).normal(size=(7, 5))
 SPARSE = {  # name: function, input shape, the most entries that may be stored
-    "stencil": (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], (7,), 0),
+    "stencil": (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], (7,), 1),
     "stride": (lambda x: x[1::2] * x[:6:2], (7,), 6),
     "flip": (lambda x: x[::-1] * x, (7,), 14),
-    "pad and crop": (lambda x: jnp.pad(x, (2, 1))[1:6] * 2, (5,), 0),
+    "pad and crop": (lambda x: jnp.pad(x, (2, 1))[1:6] * 2, (5,), 1),
     "interior pad": (lambda x: jax.lax.pad(x, 0.0, [(1, -1, 2)]), (5,), 0),
     "roll": (lambda x: jnp.roll(x, 2) + x, (7,), 0),
     "roll there and back": (lambda x: jnp.roll(jnp.roll(x, 2) * x, -3), (7,), 21),
@@ -94,7 +94,7 @@ SPARSE = {  # name: function, input shape, the most entries that may be stored
     "one entry": (lambda x: x[3] * x, (7,), 8),
     "lookup": (lambda x: x[INDEX] ** 2, (5,), 12),
     "lookup of rows": (lambda x: jnp.tanh(x[INDEX]), (5, 3), 24),
-    "scatter": (lambda x: jnp.zeros(5).at[INDEX].add(x) * 2, (6,), 6),
+    "scatter": (lambda x: jnp.zeros(5).at[INDEX].add(x) * 2, (6,), 7),
     "sort": (jnp.sort, (5,), 5),
     "out of bounds dropped": (
         lambda x: x.at[np.array([1, 9, -7])].get(mode="fill", fill_value=0.0),
@@ -102,7 +102,7 @@ SPARSE = {  # name: function, input shape, the most entries that may be stored
         3,
     ),
     "out of bounds clipped": (lambda x: x.at[np.array([1, 9, -7])].get(mode="clip"), (5,), 3),
-    "moving start": (lambda x: jax.lax.dynamic_slice(x, (jnp.int32(9),), (3,)) * 2, (7,), 3),
+    "moving start": (lambda x: jax.lax.dynamic_slice(x, (jnp.int32(9),), (3,)) * 2, (7,), 4),
     "patches": (lambda x: x[1:, 1:] + x[:-1, :-1], (4, 5), 0),
     "sliced matrix": (lambda x: x[1:3] @ WEIGHT.T[:, :3], (4, 5), 15),
 }
