@@ -136,11 +136,8 @@ class Identity(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Take(Node):
-    """Entries picked along one axis: `result[label] = operand[start + step·label]`.
-
-    Labels outside the window give zero. With a table as the second operand, entries are looked up.
-    """
+class Moved(Node):
+    """Entries moved along one axis by a selection; a table, if any, is the second operand."""
 
     axis: int = 0
     start: int = 0
@@ -150,25 +147,18 @@ class Take(Node):
     @property
     def signature(self) -> tuple:
         """The axis and the selection."""
-        return (Take, self.shape, self.axis, self.start, self.step, self.window)
+        return (type(self), self.shape, self.axis, self.start, self.step, self.window)
 
 
-@dataclass(frozen=True, eq=False)
-class Put(Node):
-    """Entries placed along one axis, zero elsewhere: `result[start + step·label] = operand[label]`.
+class Take(Moved):
+    """Entries picked: `result[label] = operand[start + step·label]`, zero outside the window."""
 
-    With a table as the second operand, entries that fall on one place are added.
+
+class Put(Moved):
+    """Entries placed: `result[start + step·label] = operand[label]`, zero elsewhere.
+
+    Entries that a table puts on one place are added.
     """
-
-    axis: int = 0
-    start: int = 0
-    step: int = 1
-    window: tuple[int, int] = (0, 0)
-
-    @property
-    def signature(self) -> tuple:
-        """The axis and the selection."""
-        return (Put, self.shape, self.axis, self.start, self.step, self.window)
 
 
 @dataclass(frozen=True, eq=False)
