@@ -406,8 +406,3 @@ def dense(node: Node, out_shape: Sequence[int], in_shape: Sequence[int]) -> Term
     if squeezed != node.shape:
         node = Reshape(squeezed, node.itemsize, (node,))
     return (Term(out, into, (Factor(node, labels_of(out) + labels_of(into)),)),)
-
-
-def axes_shape(axes: Axes) -> tuple[int, ...]:
-    """The shape of the array that the axes index."""
-    return tuple(size(axis) for axis in axes)

@@ -5,7 +5,6 @@ stored, and a product with it moves entries and multiplies none. A selection tie
 term by `place = start + step·label` for the labels in a window; a lookup ties them by a table.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from layouts.axes import Label
@@ -112,8 +111,3 @@ def meeting(one: Selection, other: Selection) -> Selection | None:
     if inverse is not None:
         return inverse.after(other)
     return None
-
-
-def touching(label: Label, selections: Iterable[Selection]) -> list[Selection]:
-    """The selections that tie a label."""
-    return [s for s in selections if label is s.place or label is s.label]
