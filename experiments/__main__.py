@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.out.mkdir(parents=True, exist_ok=True)
     page = chosen.out / "report.html"
     page.write_text(report.page(reports, failures), encoding="utf-8")
-    console.print(Text(f"Report: {page}   ({time.perf_counter() - start:.0f} s)"))
+    seconds = time.perf_counter() - start
+    console.print(Text(f"Report: {page}   ({seconds:.0f} s)"), soft_wrap=True)
     return 1 if failures else 0
 
 

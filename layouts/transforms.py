@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts import algebra
+from layouts.errors import LayoutError
 from layouts.evaluate import evaluate
 from layouts.jacobian import Jacobian, Names, cast, store
 from layouts.linearize import Linearized, linearize
@@ -46,7 +47,7 @@ def jacobian(
 
     Raises:
         TypeError: where JAX raises it, with JAX's own words (integer inputs, complex outputs ...).
-        LayoutError: an unknown order, or a plan for another function.
+        LayoutError: an argnum out of range, an unknown order, or a plan for another function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -65,7 +66,9 @@ def jacobian(
         linearized, aux = call.linearize()
         if not call.accepts(linearized.value):
             return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
-        plan = order if isinstance(order, Plan) else make_plan(linearized.graph, order)
+        # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
+        chosen = "reverse" if order == "auto" and call.of_complex else order
+        plan = chosen if isinstance(chosen, Plan) else make_plan(linearized.graph, chosen)
         leaves = call.leaves(linearized, plan, structured)
         tree = call.assemble(leaves)
         return (tree, aux) if has_aux else tree
@@ -147,15 +150,19 @@ class _Call:
         kwargs: dict,
     ) -> "_Call | None":
         """Read the arguments; None where JAX would refuse them."""
-        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        if not all(-len(args) <= number < len(args) for number in numbers):
+        one = not isinstance(argnums, Sequence) or isinstance(argnums, str)
+        numbers: tuple[Any, ...] = (argnums,) if one else tuple(argnums)  # type: ignore[arg-type]
+        if not all(hasattr(number, "__index__") for number in numbers):
+            return None
+        _check_in_range(numbers, len(args))
+        if len({number % len(args) for number in numbers}) < len(numbers):
             return None
         numbers = tuple(number % len(args) for number in numbers)
-        picked = args[numbers[0]] if isinstance(argnums, int) else tuple(args[n] for n in numbers)
+        picked = args[numbers[0]] if one else tuple(args[n] for n in numbers)
         dynamic, treedef = jax.tree.flatten(picked)
         if not all(_accepts_input(leaf, holomorphic, allow_int) for leaf in dynamic):
             return None
-        kept = numbers[0] if isinstance(argnums, int) else numbers
+        kept = numbers[0] if one else numbers
         names = leaf_names(fun, args, numbers)
         return cls(fun, kept, has_aux, holomorphic, args, kwargs, dynamic, treedef, names, [])
 
@@ -165,6 +172,14 @@ class _Call:
         return [
             n for n, leaf in enumerate(self.dynamic) if jnp.issubdtype(_dtype(leaf), jnp.inexact)
         ]
+
+    @property
+    def of_complex(self) -> bool:
+        """Whether complex inputs go to real outputs, as `jax.jacrev` allows."""
+        inputs = (_dtype(self.dynamic[n]) for n in self.places)
+        return not self.holomorphic and any(
+            jnp.issubdtype(dtype, jnp.complexfloating) for dtype in inputs
+        )
 
     def linearize(self) -> tuple[Linearized, Any]:
         """Linearise at the arguments; returns the linearisation and the auxiliary output."""
@@ -193,6 +208,11 @@ class _Call:
             for number, arg in zip(self.argnums, picked, strict=True):
                 args[number] = arg
         result = self.fun(*args, **self.kwargs)
+        if self.has_aux and not (isinstance(result, tuple) and len(result) == 2):
+            raise TypeError(
+                "expected function with aux output to return a two-element tuple, but got type "
+                f"{type(result)} with value {result!r}"
+            )
         result, aux = result if self.has_aux else (result, None)
         flat, treedef = jax.tree.flatten(result)
         self.outputs[:] = [treedef]
@@ -261,6 +281,18 @@ def _structured(
     )
 
 
+def _check_in_range(numbers: Sequence[int], count: int) -> None:
+    for number in numbers:
+        if not -count <= number < count:
+            raise LayoutError(
+                "argnums",
+                f"positions from {-count} to {count - 1}" if count else "a positional argument",
+                str(number),
+                f"the function was called with {count} positional arguments; pass what is to be "
+                "differentiated by position",
+            )
+
+
 def _dtype(leaf: Any) -> np.dtype:
     return jnp.result_type(leaf)
 
@@ -274,7 +306,7 @@ def _accepts_input(leaf: Any, holomorphic: bool, allow_int: bool) -> bool:
     if holomorphic:
         return jnp.issubdtype(dtype, jnp.complexfloating)
     whole = jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
-    return jnp.issubdtype(dtype, jnp.floating) or (whole and allow_int)
+    return jnp.issubdtype(dtype, jnp.inexact) or (whole and allow_int)
 
 
 def leaf_names(fun: Callable, args: Sequence[Any], argnums: Sequence[int]) -> list[str]:

@@ -58,6 +58,12 @@ def project(tmp_path, monkeypatch):
     sys.modules.pop("of_a_user", None)
 
 
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch):
+    """A test runner may say how wide its own terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def run(capsys, *argv):
     status = cli.main(argv)
     out, err = capsys.readouterr()

@@ -136,7 +136,7 @@ STRUCTURE = {
     "sum": (jnp.sum, 0, [(5, 3)], 1, 0, 0),
     "mean": (jnp.mean, 0, [(5, 3)], 1, 0, 0),
     "broadcast": (lambda x: jnp.broadcast_to(x, (7, 5)), 0, [(5,)], 1, 1, 0),
-    "5 x": (lambda x: 5 * x, 0, [(5,)], 1, 1, 0),
+    "5 x": (lambda x: 5 * x, 0, [(5,)], 1, 1, 1),
     "softmax": (jax.nn.softmax, 0, [(5,)], 2, 1, 3 * 5),  # δ s - s s
     "M M": (lambda M: M @ M, 0, [(5, 5)], 2, 1, 25),  # δ Mᵀ + M δ, one array
     "outer(x, x)": (lambda x: jnp.outer(x, x), 0, [(5,)], 2, 1, 2 * 5),
@@ -159,7 +159,7 @@ STRUCTURE = {
     ),
     "bias": (lambda W, b: W + b[None], 1, [(5, 3), (3,)], 1, 1, 0),
     "slice": (lambda x: x[1:4], 0, [(5,)], 1, 0, 0),
-    "second difference": (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], 0, [(7,)], 3, 0, 0),
+    "second difference": (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], 0, [(7,)], 3, 0, 1),
     "flip": (lambda x: x[::-1], 0, [(5, 3)], 1, 1, 0),
     "pad": (lambda x: jnp.pad(x, 2), 0, [(5,)], 1, 0, 0),
     "constant": (lambda x: jnp.ones(3), 0, [(5,)], 0, None, 0),
