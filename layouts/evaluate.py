@@ -1,6 +1,7 @@
 """From a program to arrays: evaluates symbolic nodes on residuals, under the caller's trace."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -212,11 +213,18 @@ def _written(
     )
 
 
+def cast(array: jax.Array, dtype: Any) -> jax.Array:
+    """Convert to the dtype that JAX returns; for a real one the real part is meant."""
+    if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        array = array.real
+    return array.astype(dtype)
+
+
 def _push(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[jax.Array]:
     """Apply an opaque map to columns: arrays of operand + batch, results of output + batch."""
     opaque, batch = application.opaque, application.batch
     columns = [
-        jnp.reshape(jacobian, (*opaque.in_avals[n].shape, -1)).astype(opaque.in_avals[n].dtype)
+        cast(jnp.reshape(jacobian, (*opaque.in_avals[n].shape, -1)), opaque.in_avals[n].dtype)
         for n, jacobian in zip(application.present, jacobians, strict=True)
     ]
 
@@ -231,7 +239,7 @@ def _pull(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[
     """Apply the transpose to rows: arrays of batch + output, results of batch + operand."""
     opaque, batch = application.opaque, application.batch
     rows = [
-        jnp.reshape(jacobian, (-1, *opaque.out_avals[n].shape)).astype(opaque.out_avals[n].dtype)
+        cast(jnp.reshape(jacobian, (-1, *opaque.out_avals[n].shape)), opaque.out_avals[n].dtype)
         for n, jacobian in zip(application.present, jacobians, strict=True)
     ]
     transposed = jax.linear_transpose(

@@ -12,7 +12,7 @@ from layouts import algebra
 from layouts.axes import Axes, Label
 from layouts.conventions import Convention, Layout
 from layouts.errors import LayoutError
-from layouts.evaluate import evaluate
+from layouts.evaluate import cast, evaluate
 from layouts.program import Leaf, Node, Reshape
 from layouts.selection import Selection
 from layouts.show.terms import kronecker_text, terms_text
@@ -259,13 +259,6 @@ class Jacobian:
         """Rebuild from factors and structure."""
         structure, *rest = static
         return cls(tuple(_decode(code) for code in structure), tuple(arrays), *rest)
-
-
-def cast(array: jax.Array, dtype: Any) -> jax.Array:
-    """Convert to the dtype that JAX returns; for a real one the real part is meant."""
-    if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
-        array = array.real
-    return array.astype(dtype)
 
 
 def _stored(

@@ -12,8 +12,8 @@ import numpy as np
 
 from layouts import algebra
 from layouts.errors import LayoutError
-from layouts.evaluate import evaluate
-from layouts.jacobian import Jacobian, Names, cast, store
+from layouts.evaluate import cast, evaluate
+from layouts.jacobian import Jacobian, Names, store
 from layouts.linearize import Linearized, linearize
 from layouts.plan import Plan, make_plan
 from layouts.terms import Terms
@@ -208,7 +208,7 @@ class _Call:
             for number, arg in zip(self.argnums, picked, strict=True):
                 args[number] = arg
         result = self.fun(*args, **self.kwargs)
-        if self.has_aux and not (isinstance(result, tuple) and len(result) == 2):
+        if self.has_aux and not (isinstance(result, tuple | list) and len(result) == 2):
             raise TypeError(
                 "expected function with aux output to return a two-element tuple, but got type "
                 f"{type(result)} with value {result!r}"

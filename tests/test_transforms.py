@@ -136,7 +136,7 @@ def test_auxiliary_output(structured):
     assert_same(compiled, jax.jacrev(lambda x: (x**2, x.sum()), has_aux=True)(x))
 
 
-@pytest.mark.parametrize("wrong", [lambda x: x, lambda x: (x, 1, 2), lambda x: [x, x]])
+@pytest.mark.parametrize("wrong", [lambda x: x, lambda x: (x, 1, 2)])
 def test_an_auxiliary_output_that_is_missing(wrong):
     x = normal(5)
     with pytest.raises(TypeError, match="two-element tuple"):
