@@ -67,6 +67,8 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
 def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:
     """A contraction where an index is summed, else a broadcast product that XLA can fuse."""
     if node.summed or any(len(set(index)) < len(index) for index in node.indices):
+        if _both_read_down(node):
+            return _product_of_columns(*operands)
         pairs = [x for pair in zip(operands, node.indices, strict=True) for x in pair]
         return jnp.einsum(*pairs, node.output)
     factors = [
@@ -75,6 +77,26 @@ def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:
     ]
     result = factors[0] if len(factors) == 1 else factors[0] * factors[1]
     return jnp.broadcast_to(result, node.shape)
+
+
+def _both_read_down(node: Contract) -> bool:
+    """Whether this is `Aᵀ B` of matrices that are not tall: rows summed in both operands."""
+    if len(node.indices) != 2 or any(len(set(index)) != 2 for index in node.indices):
+        return False
+    (a, m), (b, n) = node.indices
+    wide = node.extents[a] <= max(node.extents[m], node.extents[n])
+    return a == b and node.output == (m, n) and wide
+
+
+def _product_of_columns(left: jax.Array, right: jax.Array) -> jax.Array:
+    """`Aᵀ B`, with the left operand turned first.
+
+    On CPUs XLA hands a product to its fast kernels only if the left operand is read along its rows.
+    A second free axis, of size one, makes it turn the operand for that: measured 0.95 to 1.8 times
+    as fast (JAX 0.10.2 and 0.12.0, sizes 10 to 1000, no more rows than columns).
+    """
+    product = lax.dot_general(lax.expand_dims(left, (2,)), right, (((0,), (0,)), ((), ())))
+    return lax.squeeze(product, (1,))
 
 
 def expand(array: jax.Array, indices: Indices, output: Indices) -> jax.Array:

@@ -160,7 +160,7 @@ def test_keywords_may_be_shapes_too():
 def test_arguments_that_jax_refuses():
     with pytest.raises(TypeError, match="real- or complex-valued inputs"):
         cost(jnp.sin)(struct(3, dtype="int32"))
-    with pytest.raises(ValueError, match="argument indices"):
+    with pytest.raises(ValueError, match=r"^argnums: expected positions"):
         cost(jnp.sin, 5)(struct(3))
 
 
