@@ -33,16 +33,13 @@ and the order of the products decides the rest; from a scalar's end every produc
 """
 
 from layouts import chains
-from layouts.cells import Layout
-from layouts.conventions import Convention, arrange, convert, read
+from layouts.conventions import TEXTBOOKS, Convention, Layout, arrange, chain, convert, read
 from layouts.costs import CostReport, cost
 from layouts.errors import LayoutError
 from layouts.identify import identify
 from layouts.jacobian import Jacobian
 from layouts.plan import Plan
-from layouts.products import chain
 from layouts.program import Cost
-from layouts.textbooks import TEXTBOOKS
 from layouts.transforms import hessian, jacobian
 
 __version__ = "0.1.0"

@@ -12,13 +12,10 @@ from importlib.metadata import version
 from typing import Any
 
 import layouts
-from layouts import catalogue
-from layouts.cells import Layout
-from layouts.conventions import Convention
+from layouts.conventions import Convention, Layout, catalogue
 from layouts.errors import LayoutError
 from layouts.explore import explore, write
-from layouts.expressions import parse_binding
-from layouts.loading import load
+from layouts.expressions import load, parse_binding
 from layouts.printing import print_catalogue, print_exploration
 
 EXAMPLES = """examples:

@@ -10,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts.algebra import settle
-from layouts.arrangements import Arrangement, arrangements
 from layouts.conventions import Convention, arrange
 from layouts.costs import CONVENTION, CostReport, cost
 from layouts.errors import LayoutError
-from layouts.grammar import guess, shorten
+from layouts.expressions.grammar import guess, shorten
 from layouts.jacobian import Jacobian
-from layouts.lettering import Lettering
-from layouts.naming import linearize_named
+from layouts.naming import Arrangement, Lettering, arrangements, linearize_named
 from layouts.plan import make_plan
 from layouts.program import Leaf, Shape
 from layouts.show.rules import rule_matrix, rule_text

@@ -6,10 +6,9 @@ from typing import Any, get_args
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.cells import Layout
-from layouts.conventions import Array, Convention, Vec, arrange_array
+from layouts.conventions import TEXTBOOKS, Convention, Layout, arrange_array
+from layouts.conventions.convention import Array, Vec
 from layouts.errors import LayoutError
-from layouts.textbooks import TEXTBOOKS
 from layouts.transforms import jacobian
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from layouts.catalogue import CASES, EXPLANATION, Entry
+from layouts.conventions.catalogue import CASES, EXPLANATION, Entry
 from layouts.costs import CONVENTION
 from layouts.explore import MOST_COLUMNS, MOST_ENTRIES, Exploration, Written
 from layouts.program import Cost

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import bracketing, chains
-from layouts.bracketing import MAX_FACTORS, Bracketing, bracketings, forward, optimal, reverse
+from layouts import chains
+from layouts.chains import bracketing
+from layouts.chains.bracketing import (
+    MAX_FACTORS,
+    Bracketing,
+    bracketings,
+    forward,
+    optimal,
+    reverse,
+)
 from layouts.errors import LayoutError
 
 chain_sizes = st.lists(st.integers(1, 40), min_size=2, max_size=8).map(tuple)

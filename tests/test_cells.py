@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from layouts.cells import FORMS, LAYOUT_CELLS, Cells, Form, Layout
+from layouts.conventions.cells import FORMS, LAYOUT_CELLS, Cells, Form, Layout
 from layouts.errors import LayoutError
 
 

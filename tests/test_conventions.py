@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts.cells import Cells, Layout
 from layouts.conventions import Convention, arrange, arrange_array, convert, read
+from layouts.conventions.cells import Cells, Layout
+from layouts.conventions.textbooks import TEXTBOOKS
 from layouts.errors import LayoutError
-from layouts.textbooks import TEXTBOOKS
 from layouts.transforms import jacobian
 
 M, N, P, Q = 2, 3, 5, 7

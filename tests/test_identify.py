@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts.cells import Layout
 from layouts.conventions import Convention, arrange_array
+from layouts.conventions.cells import Layout
+from layouts.conventions.textbooks import TEXTBOOKS
 from layouts.errors import LayoutError
 from layouts.identify import identify
-from layouts.textbooks import TEXTBOOKS
 
 PLAIN = [Convention(layout=layout, vec=vec) for layout in Layout for vec in ("rows", "columns")]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from layouts import LayoutError
-from layouts.loading import load
+from layouts.expressions.loading import load
 
 MODULE = """
 import functools

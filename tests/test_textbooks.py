@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from layouts.conventions import Convention, arrange_array
+from layouts.conventions.textbooks import TEXTBOOKS
 from layouts.errors import LayoutError
-from layouts.textbooks import TEXTBOOKS
 
 M, N, P, Q = 2, 3, 5, 7
 CASES = {  # column → (out_shape, in_shape)

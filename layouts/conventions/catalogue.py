@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from layouts.cells import FORMS, LAYOUT_CELLS, Cells, Form
-from layouts.textbooks import TEXTBOOKS
+from layouts.conventions.cells import FORMS, LAYOUT_CELLS, Cells, Form
+from layouts.conventions.textbooks import TEXTBOOKS
 
 CASES: Mapping[str, tuple[str, str]] = {
     field.name: (field.name[0], field.name[-1]) for field in fields(Cells)

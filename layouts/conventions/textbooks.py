@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from layouts.cells import Cells, Layout
-from layouts.conventions import Convention, Vec
+from layouts.conventions.cells import Cells, Layout
+from layouts.conventions.convention import Convention, Vec
 
 _LAYOUT_OF = {"m×n": Layout.NUMERATOR, "n×m": Layout.DENOMINATOR, "author's choice": Layout.MIXED}
 _UNVERIFIED = Cells()

@@ -16,6 +16,7 @@ import jax
 from layouts.algebra import settle
 from layouts.axes import Label
 from layouts.linearize import Linearized
+from layouts.naming.reading import read
 from layouts.plan import make_plan
 from layouts.program import (
     Add,
@@ -30,7 +31,6 @@ from layouts.program import (
     Take,
     schedule,
 )
-from layouts.reading import read
 from layouts.selection import Selection
 from layouts.show.products import align, einsum
 from layouts.show.values import Value, Values

@@ -7,7 +7,7 @@ A batch of n samples with m features is stored in one of two data layouts:
 
 One is the transpose of the other, term by term; `transpose_params` carries parameters across.
 Which order to multiply a chain's Jacobians in is a question of integers alone: see
-`layouts.bracketing`, whose names are repeated here.
+`layouts.chains.bracketing`, whose names are repeated here.
 """
 
 from __future__ import annotations
@@ -21,33 +21,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from layouts.bracketing import (
-    Bracketing,
-    bracketings,
-    forward,
-    multiplications,
-    optimal,
-    reverse,
-)
+from layouts.chains.losses import LOSSES, feature_axis, one_of
 from layouts.errors import LayoutError
-from layouts.losses import LOSSES, cross_entropy, feature_axis, one_of, squared_error
-
-__all__ = [
-    "ACTIVATIONS",
-    "LOSSES",
-    "MLP",
-    "Bracketing",
-    "bracketings",
-    "cross_entropy",
-    "forward",
-    "matmul",
-    "mlp",
-    "multiplications",
-    "optimal",
-    "reverse",
-    "squared_error",
-    "transpose_params",
-]
 
 Params = list[dict[str, jax.Array]]
 

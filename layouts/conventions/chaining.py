@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from layouts.cells import Layout
+from layouts.conventions.cells import Layout
 from layouts.errors import LayoutError
 
 Matrix = Any  # NumPy's or JAX's, two axes

@@ -1,9 +1,9 @@
 """Layouts: how the labelled axes of a Jacobian are written down, and read back.
 
 The array ``dD[i,j]/dX[k,l]`` with its output axes before its input axes is the whole truth: it is
-what JAX returns. A convention is a table of forms (see `layouts.cells`) and a vec order. Nothing is
-computed anew: `arrange` and `read` are exact inverses, and every conversion goes through the
-labelled array.
+what JAX returns. A convention is a table of forms (see `layouts.conventions.cells`) and a vec
+order. Nothing is computed anew: `arrange` and `read` are exact inverses, and every conversion goes
+through the labelled array.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
-from layouts.cells import LAYOUT_CELLS, Cells, Form, Layout
+from layouts.conventions.cells import LAYOUT_CELLS, Cells, Form, Layout
 from layouts.errors import LayoutError
 
 Array = Any  # NumPy's, JAX's or a tracer: only .shape, .reshape, .transpose and .T are used
@@ -78,7 +78,7 @@ class Convention:
             raise LayoutError(what, error.expected, error.received, error.remedy) from None
 
     def shape(self, out_shape: Iterable[int], in_shape: Iterable[int]) -> Shape:
-        """The shape in which a derivative is written; `layouts.cells` has the table.
+        """The shape in which a derivative is written; `layouts.conventions.cells` has the table.
 
         Args:
             out_shape: shape of the output, with any number of axes.

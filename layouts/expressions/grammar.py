@@ -1,9 +1,9 @@
 """The grammar of expressions: from text to a tree of variables, numbers and listed functions.
 
 Names, numbers, `+ - * / @ **`, unary minus, `.T`, parentheses, and calls of the functions in
-`layouts.functions`, some of which take `axis=` and `keepdims=`. An exponent is a number. Python's
-`ast` only parses: each node that it yields is turned into one of the three node types below or
-refused, and nothing is ever evaluated as Python.
+`layouts.expressions.functions`, some of which take `axis=` and `keepdims=`. An exponent is a
+number. Python's `ast` only parses: each node that it yields is turned into one of the three node
+types below or refused, and nothing is ever evaluated as Python.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from layouts.errors import LayoutError
-from layouts.functions import FUNCTIONS, Function
+from layouts.expressions.functions import FUNCTIONS, Function
 
 # Limits keep a hostile text from costing time or memory; the first is checked before parsing.
 MAX_TEXT = 2_000

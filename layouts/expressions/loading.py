@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from layouts.errors import LayoutError
-from layouts.expressions import check_shapes, parse_expression
-from layouts.grammar import guess, shorten
+from layouts.expressions.grammar import guess, shorten
+from layouts.expressions.parsing import check_shapes, parse_expression
 
 Shape = tuple[int, ...]
 

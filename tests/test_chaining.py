@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layouts.conventions.chaining import chain
 from layouts.errors import LayoutError
-from layouts.products import chain
 from layouts.transforms import jacobian
 
 J3, J2, J1 = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, pairwise, permutations
 
 from layouts.axes import Axes, Label, labels_of, sizes
-from layouts.naming import Named, familiar
+from layouts.naming.residuals import Named, familiar
 from layouts.program import Contract, Leaf, Node, Shape
 from layouts.selection import Selection
 from layouts.show.terms import FACTOR_NAMES

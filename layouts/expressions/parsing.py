@@ -1,6 +1,6 @@
 """Expressions such as `relu(W @ X + b)` as functions, and bindings such as `W=4x3` as shapes.
 
-The text is read by the whitelist of `layouts.grammar` and never evaluated as Python.
+The text is read by the whitelist of `layouts.expressions.grammar` and never evaluated as Python.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from layouts.errors import LayoutError
-from layouts.functions import FUNCTIONS
-from layouts.grammar import Apply, Node, Number, Variable, guess, read, shorten
+from layouts.expressions.functions import FUNCTIONS
+from layouts.expressions.grammar import Apply, Node, Number, Variable, guess, read, shorten
 
 __all__ = ["FUNCTIONS", "Expression", "check_shapes", "parse_binding", "parse_expression"]
 
@@ -68,7 +68,7 @@ class Expression:
 
 
 def parse_expression(text: str) -> Expression:
-    """Read an expression by the grammar of `layouts.grammar`.
+    """Read an expression by the grammar of `layouts.expressions.grammar`.
 
     Args:
         text: at most 2,000 characters, 200 nodes, 40 levels deep.
