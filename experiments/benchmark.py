@@ -2,349 +2,229 @@
 
 Dense, and as it is stored. Ratios of times in one process: all programs jitted and warm, called in
 turn, the median of many rounds. A dense result can be no faster than writing it to memory, which is
-what the hand-written optimum mostly does.
+what the hand-written optimum mostly does. The cases are in `experiments.suite`.
 """
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial, reduce
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import geometric_mean, median
+from types import ModuleType
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-import layouts
-from experiments import harness, style
+from experiments import harness, peers, style
+from experiments.measuring import FARTHEST_FROM_HAND, Row, measure
+from experiments.suite import CASES, Case
 
-SLOWEST_AGAINST_JAX = 0.95
-FARTHEST_FROM_HAND = 1.5
+SHARE_OF_BEST_MEAN, SLOWEST_AGAINST_JAX, MEDIAN_DISTANCE = 0.95, 0.95, 1.15
+ROUNDS = 100
+COLUMNS = ("case", "dense", "by hand", "distance", "structured", "stored", "compile", "planning")
 
 
 @dataclass(frozen=True)
-class Case:
-    """One Jacobian: the function, its arguments, what one would write by hand, what is asked.
+class Goal:
+    """What is asked of the suite as a whole, what was measured, and whether that is enough."""
 
-    Attributes:
-        name: what it is, in a few words.
-        function: differentiated by its first argument.
-        sizes: handed to `arguments`, at full and at small size.
-        arguments: makes the arguments from a generator and the sizes.
-        by_hand: the dense Jacobian as an expert would write it.
-        dense: how many times faster than JAX's better mode the dense result is asked to be.
-        structured: the same for the structured result, None where nothing is asked.
-        modes: the modes of JAX's that fit in memory.
+    asked: str
+    measured: str
+    met: bool
+
+    def __str__(self) -> str:
+        """In one line."""
+        return f"{self.asked}: {self.measured}, {'met' if self.met else 'missed'}"
+
+
+def goals(rows: Sequence[Row]) -> list[Goal]:
+    """What is asked of all cases together, beside what was measured."""
+    mean, best = (geometric_mean(row.ratio(what) for row in rows) for what in ("dense", "by hand"))
+    slowest = min(rows, key=lambda row: row.ratio("dense"))
+    farthest = max(rows, key=lambda row: row.distance)
+    middle, short = median(row.distance for row in rows), sum(bool(row.missed) for row in rows)
+    return [
+        Goal(
+            f"{SHARE_OF_BEST_MEAN:.0%} of the hand-written geometric mean",
+            f"{mean:.2f}× of {best:.2f}×, {mean / best:.1%}",
+            mean >= SHARE_OF_BEST_MEAN * best,
+        ),
+        Goal(
+            f"no case below {SLOWEST_AGAINST_JAX}× the best of JAX",
+            f"{slowest.ratio('dense'):.2f}× ({slowest.case.name})",
+            slowest.ratio("dense") >= SLOWEST_AGAINST_JAX,
+        ),
+        Goal(
+            f"half of the cases within {MEDIAN_DISTANCE} of the time by hand",
+            f"median {middle:.2f}",
+            middle <= MEDIAN_DISTANCE,
+        ),
+        Goal(
+            f"every case within {FARTHEST_FROM_HAND} of the time by hand",
+            f"{farthest.distance:.2f} ({farthest.case.name})",
+            farthest.distance <= FARTHEST_FROM_HAND,
+        ),
+        Goal("what each case asks", f"{len(rows) - short} of {len(rows)} cases", not short),
+    ]
+
+
+def run(
+    small: bool = False,
+    cases: Sequence[Case] = CASES,
+    rounds: int = ROUNDS,
+    tell: Callable[[Case], None] = lambda case: None,
+) -> harness.Result:
+    """Measure the cases.
+
+    Args:
+        small: sizes for checking results, not speed.
+        cases: which to measure.
+        rounds: how often to time each program at most.
+        tell: called with every case before it is measured.
     """
-
-    name: str
-    function: Callable
-    sizes: tuple[tuple[int, ...], tuple[int, ...]]
-    arguments: Callable[..., tuple[np.ndarray, ...]]
-    by_hand: Callable
-    dense: float = SLOWEST_AGAINST_JAX
-    structured: float | None = None
-    modes: tuple[str, ...] = ("jacfwd", "jacrev")
-
-
-def normal(random: np.random.Generator, *shape: int) -> np.ndarray:
-    """A float32 array scaled so that products keep their size."""
-    scale = 1 / np.sqrt(shape[-1] if shape else 1)
-    return (scale * random.normal(size=shape)).astype(np.float32)
-
-
-def layers(random: np.random.Generator, *widths: int) -> tuple[np.ndarray, ...]:
-    """The weights of a network without biases, out × in."""
-    return tuple(normal(random, out, into) for into, out in pairwise(widths))
-
-
-def network(X: jax.Array, *weights: jax.Array) -> jax.Array:
-    """A tanh network, its last layer linear; works on a vector and on samples as columns."""
-    *hidden, last = weights
-    return last @ reduce(lambda A, W: jnp.tanh(W @ A), hidden, X)
-
-
-def slopes(X: jax.Array, *weights: jax.Array) -> list[jax.Array]:
-    """The activations' derivatives, layer by layer."""
-    found = []
-    for W in weights:
-        X = jnp.tanh(W @ X)
-        found.append(1 - X * X)
-    return found
-
-
-def matmul_by_hand(W: jax.Array, X: jax.Array) -> jax.Array:
-    """`δ[i,k] X[l,j]`."""
-    return jnp.einsum("ik,lj->ijkl", jnp.eye(W.shape[0], dtype=W.dtype), X)
-
-
-def bottleneck(x: jax.Array, *weights: jax.Array) -> jax.Array:
-    """A network with tanh after every layer."""
-    return reduce(lambda a, W: jnp.tanh(W @ a), weights, x)
-
-
-def bottleneck_by_hand(x: jax.Array, *weights: jax.Array) -> jax.Array:
-    """Each half multiplied towards the narrow layer, then the two halves."""
-    (A, B, C, D), (a, b, c, d) = weights, slopes(x, *weights)
-    below = b[:, None] * ((B * a[None]) @ A)
-    above = d[:, None] * (D @ (c[:, None] * C))
-    return above @ below
-
-
-def batched_by_hand(X: jax.Array, A: jax.Array, B: jax.Array, C: jax.Array) -> jax.Array:
-    """One small product a sample, from the output on, written on the samples' diagonal."""
-    a, b = slopes(X, A, B)
-    rows = (C[None] * b.T[:, None, :]) @ B
-    rows = (rows * a.T[:, None, :]) @ A  # sample, output, input
-    diagonal = jnp.eye(X.shape[1], dtype=bool)[None, :, None, :]
-    return jnp.where(diagonal, rows.transpose(1, 0, 2)[:, :, :, None], 0)
-
-
-def by_weight(A: jax.Array, B: jax.Array, X: jax.Array) -> jax.Array:
-    """`B tanh(A X)`, to be differentiated by the first layer."""
-    return B @ jnp.tanh(A @ X)
-
-
-def by_weight_by_hand(A: jax.Array, B: jax.Array, X: jax.Array) -> jax.Array:
-    """`B[i,k] a[k,n] X[l,n]`: dense, yet a product."""
-    (a,) = slopes(X, A)
-    pulled = B[:, None, :] * a.T[None, :, :]
-    return pulled[:, :, :, None] * X.T[None, :, None, :]
-
-
-def layer_norm(X: jax.Array) -> jax.Array:
-    """Each row shifted and scaled to mean 0 and variance 1."""
-    centred = X - X.mean(-1, keepdims=True)
-    return centred / jnp.sqrt((centred * centred).mean(-1, keepdims=True) + 1e-5)
-
-
-def layer_norm_by_hand(X: jax.Array) -> jax.Array:
-    """`(δ[j,l] - 1/n - y[i,j] y[i,l] / n) / s[i]` on the diagonal of the rows."""
-    rows, n = X.shape
-    y = layer_norm(X)
-    scale = 1 / jnp.sqrt(X.var(-1, keepdims=True) + 1e-5)
-    block = jnp.eye(n, dtype=X.dtype)[None] - 1 / n - y[:, :, None] * y[:, None, :] / n
-    block = block * scale[:, :, None]  # row, out, in
-    diagonal = jnp.eye(rows, dtype=bool)[:, None, :, None]
-    return jnp.where(diagonal, block[:, :, None, :], 0)
-
-
-def softmax_by_hand(z: jax.Array) -> jax.Array:
-    """`diag(s) - s sᵀ`."""
-    s = jax.nn.softmax(z)
-    return jnp.diag(s) - s[:, None] * s[None, :]
-
-
-CASES = (
-    Case(
-        "D = W X, by W",
-        lambda W, X: W @ X,
-        ((40, 60, 50), (5, 7, 3)),
-        lambda r, h, m, n: (normal(r, h, m), normal(r, m, n)),
-        matmul_by_hand,
-        dense=2,
-    ),
-    Case(
-        "tanh network 1000-1000-10-1000-1000, by x",
-        bottleneck,
-        ((1000, 10), (11, 3)),
-        lambda r, n, k: (normal(r, n), *layers(r, n, n, k, n, n)),
-        bottleneck_by_hand,
-        dense=20,
-    ),
-    Case(
-        "tanh network 64-64-64-16, 64 samples, by X",
-        network,
-        ((64, 64, 16), (7, 5, 3)),
-        lambda r, samples, n, m: (normal(r, n, samples), *layers(r, n, n, n, m)),
-        batched_by_hand,
-        dense=4,
-        structured=30,
-    ),
-    Case(
-        "W₂ tanh(W₁ X) 64-64-16, 64 samples, by W₁",
-        by_weight,
-        ((64, 64, 16), (7, 5, 3)),
-        lambda r, samples, n, m: (*layers(r, n, n, m), normal(r, n, samples)),
-        by_weight_by_hand,
-        dense=3,
-        structured=30,
-    ),
-    Case(
-        "layer norm 32×128, by its input",
-        layer_norm,
-        ((32, 128), (3, 5)),
-        lambda r, rows, n: (normal(r, rows, n),),
-        layer_norm_by_hand,
-    ),
-    Case(
-        "softmax of 1000",
-        jax.nn.softmax,
-        ((1000,), (7,)),
-        lambda r, n: (normal(r, n),),
-        softmax_by_hand,
-    ),
-    Case(
-        "tanh of 2000",
-        jnp.tanh,
-        ((2000,), (7,)),
-        lambda r, n: (normal(r, n),),
-        lambda x: jnp.diag(1 - jnp.tanh(x) ** 2),
-    ),
-    Case(
-        "squared error of a tanh network 256-256-64, 128 samples, by W₁",
-        lambda A, B, X, Y: ((B @ jnp.tanh(A @ X) - Y) ** 2).sum(),
-        ((128, 256, 64), (5, 7, 3)),
-        lambda r, samples, n, m: (
-            *layers(r, n, n, m),
-            normal(r, n, samples),
-            normal(r, m, samples),
-        ),
-        lambda A, B, X, Y: (
-            (B.T @ (2 * (B @ jnp.tanh(A @ X) - Y)) * (1 - jnp.tanh(A @ X) ** 2)) @ X.T
-        ),
-        modes=("jacrev",),
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What was measured of one case: times in seconds, bytes."""
-
-    name: str
-    plan: str
-    seconds: dict[str, float]
-    dense_bytes: int
-    stored_bytes: int
-    dense_target: float
-    structured_target: float | None
-
-    def ratio(self, what: str) -> float:
-        """How many times faster than the better of jacfwd and jacrev."""
-        best = min(self.seconds[mode] for mode in ("jacfwd", "jacrev") if mode in self.seconds)
-        return best / self.seconds[what]
-
-    @property
-    def distance(self) -> float:
-        """How many times slower than the hand-written optimum."""
-        return self.seconds["dense"] / self.seconds["by hand"]
-
-    @property
-    def reached(self) -> bool:
-        """Whether all that is asked of this case was measured."""
-        structured = self.structured_target
-        return (
-            self.ratio("dense") >= self.dense_target
-            and self.distance <= FARTHEST_FROM_HAND
-            and (structured is None or self.ratio("structured") >= structured)
-        )
-
-
-def measure(case: Case, small: bool, rounds: int, claims: harness.Claims) -> Row:
-    """Check one case against JAX, then time it."""
-    drawn = case.arguments(np.random.default_rng(0), *case.sizes[small])
-    args = tuple(jnp.asarray(array, jnp.float32) for array in drawn)
-    programs = {
-        **{mode: jax.jit(getattr(jax, mode)(case.function)) for mode in case.modes},
-        "dense": jax.jit(layouts.jacobian(case.function)),
-        "structured": jax.jit(layouts.jacobian(case.function, structured=True)),
-        "by hand": jax.jit(case.by_hand),
-    }
-    expected = programs["jacrev"](*args)
-    structured = programs["structured"](*args)
-    claims.equal(f"{case.name}: equals jax.jacrev", programs["dense"](*args), expected, 1e-4)
-    claims.equal(f"{case.name}: structured equals dense", structured.dense(), expected, 1e-4)
-    claims.equal(
-        f"{case.name}: the hand-written one does", programs["by hand"](*args), expected, 1e-4
-    )
-    calls = {name: partial(program, *args) for name, program in programs.items()}
-    seconds = harness.interleaved_seconds(calls, rounds)
-    plan = layouts.cost(case.function)(*args).plan.name
-    return Row(
-        case.name, plan, seconds, expected.nbytes, structured.nbytes, case.dense, case.structured
-    )
-
-
-def run(small: bool = False) -> harness.Result:
-    """Measure every case; the sizes of the small run are for checking results, not speed."""
-    claims, rounds = harness.Claims(), 3 if small else 25
-    rows = [measure(case, small, rounds, claims) for case in CASES]
-    met = sum(row.reached for row in rows)
-    mean = float(np.exp(np.mean([np.log(row.ratio("dense")) for row in rows])))
-    best = float(np.exp(np.mean([np.log(row.ratio("by hand")) for row in rows])))
+    claims, rows = harness.Claims(), []
+    for case in cases:
+        tell(case)
+        rows.append(measure(case, small, rounds, claims))
+    found, shown = ([], {}) if small else (goals(rows), peers.titles())
     return harness.Result(
         question="How fast is it, beside jax.jacfwd, jax.jacrev and the best by hand?",
-        finding=(
-            f"dense {mean:.1f}× the better of jacfwd and jacrev in the geometric mean, where the "
-            f"hand-written optimum reaches {best:.1f}×; {met} of {len(rows)} cases meet theirs"
-        ),
+        finding="Small sizes: nothing is timed here."
+        if small
+        else "; ".join(map(str, found)) + ".",
         claims=tuple(claims.made),
         grid=harness.Grid(
-            ("case", "plan", "dense", "by hand", "distance", "structured", "stored", "target"),
-            tuple(_cells(row) for row in rows),
+            (*COLUMNS, *shown.values(), "asked"),
+            tuple(_cells(row, tuple(shown)) for row in rows),
         ),
-        data={"rows": [_record(row) for row in rows]},
+        data={"goals": [asdict(goal) for goal in found], "rows": [row.record() for row in rows]},
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    target = f"{row.dense_target:g}×"
-    if row.structured_target:
-        target += f", {row.structured_target:g}×"
+def _cells(row: Row, shown: tuple[str, ...]) -> tuple[str, ...]:
+    case, left_out = (
+        row.case,
+        "".join(f"; {name}: {why}" for name, why in row.case.left_out.items()),
+    )
+    asked = f"{case.dense:g}×" + (f", {case.structured:g}×" if case.structured else "")
+    missed = "missed: " + "; ".join(row.missed) if row.missed else "met"
     return (
-        row.name,
-        row.plan,
+        f"{case.name} ({row.best} {row.seconds[row.best] * 1e3:.3g} ms{left_out})",
         f"{row.ratio('dense'):.2f}×",
         f"{row.ratio('by hand'):.2f}×",
         f"{row.distance:.2f}",
         f"{row.ratio('structured'):.1f}×",
         f"1/{row.dense_bytes / max(row.stored_bytes, 1):.0f}",
-        target + (" met" if row.reached else " missed"),
+        f"{row.compilation:.2f}" if row.compilation else "",
+        f"{row.planning * 1e3:.0f} ms",
+        *(_peer(row, name) for name in shown),
+        f"{asked} {missed}",
     )
 
 
-def _record(row: Row) -> dict[str, Any]:
-    return {
-        "case": row.name,
-        "plan": row.plan,
-        "seconds": row.seconds,
-        "dense_ratio": row.ratio("dense"),
-        "structured_ratio": row.ratio("structured"),
-        "by_hand_ratio": row.ratio("by hand"),
-        "distance_to_by_hand": row.distance,
-        "dense_bytes": row.dense_bytes,
-        "stored_bytes": row.stored_bytes,
-        "reached": row.reached,
-    }
+def _peer(row: Row, name: str) -> str:
+    """How fast a peer is, as a multiple of the best of JAX, and whether it beats this project."""
+    taken = row.peers.get(name, "")
+    if isinstance(taken, str):
+        return taken
+    wins = " wins" if taken < row.seconds["dense"] else ""
+    return f"{row.seconds[row.best] / taken:.2f}×{wins}"
 
 
 def draw(result: harness.Result) -> Figure:
-    """Bars on a logarithmic scale, as multiples of the better of jacfwd and jacrev."""
+    """One line a case on a logarithmic scale, as multiples of the best of JAX."""
     rows = result.data["rows"][::-1]
-    figure = style.figure(10, 0.72 * len(rows) + 1.2)
+    figure = style.figure(10, 0.27 * len(rows) + 1.6)
     axes = figure.subplots()
-    bars = (
-        ("structured", "structured_ratio", style.BEST),
-        ("by hand, dense", "by_hand_ratio", style.OTHER),
-        ("layouts, dense", "dense_ratio", style.FORWARD),
+    marks = (
+        ("structured", "structured_ratio", style.BEST, "D", 26),
+        ("by hand, dense", "by_hand_ratio", style.OTHER, "|", 130),
+        ("layouts, dense", "dense_ratio", style.FORWARD, "o", 34),
     )
-    for offset, (label, key, colour) in enumerate(bars):
-        heights = [row[key] for row in rows]
-        places = np.arange(len(rows)) + 0.26 * (1 - offset)
-        drawn = axes.barh(places, heights, 0.24, color=colour, label=label)
-        axes.bar_label(drawn, [f"{height:.3g}×" for height in heights], padding=3, fontsize=8)
+    places = np.arange(len(rows))
+    for label, key, colour, marker, size in marks:
+        axes.scatter(
+            [row[key] for row in rows],
+            places,
+            s=size,
+            c=colour,
+            marker=marker,
+            label=label,
+            zorder=3,
+        )
+    for name, marker in (("asdex", "x"), ("torch", "+")):
+        taken = [(row["peers"].get(name), place) for place, row in enumerate(rows)]
+        timed = [(t, place) for t, place in taken if t and not isinstance(t, str)]
+        if timed:
+            best = [rows[place]["seconds"][rows[place]["best_of_jax"]] / t for t, place in timed]
+            axes.scatter(
+                best,
+                [place for _, place in timed],
+                s=30,
+                c=style.REVERSE,
+                marker=marker,
+                label=name,
+                zorder=2,
+            )
+    for place, row in enumerate(rows):
+        axes.annotate(
+            f"{row['dense_ratio']:.3g}×",
+            (1.005, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8,
+            color=style.REVERSE if row["missed"] else style.INK,
+        )
     axes.axvline(1, color=style.INK, linewidth=1)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [row["case"].replace(", ", ",\n", 1) for row in rows])
-    axes.set_xlabel("times faster than the better of jax.jacfwd and jax.jacrev")
-    figure.suptitle("Structure is cheap; what remains of the dense result is writing it", x=0.5)
-    axes.margins(x=0.12, y=0.02)
-    axes.legend(loc="lower right")
+    axes.set_yticks(places, [row["case"] for row in rows], fontsize=8)
+    axes.hlines(places, *axes.get_xlim(), color=style.OTHER, linewidth=0.3, alpha=0.5)
+    axes.set_ylim(-0.8, len(rows) - 0.2)
+    axes.set_xlabel(
+        "times faster than the best of JAX (right: layouts, dense; red: less than asked)"
+    )
+    figure.suptitle("Jacobians and Hessians beside the best of JAX and the best by hand", x=0.5)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line: the options of every experiment, and which cases to run how often."""
+    options = harness.parser(__doc__)
+    options.add_argument("--only", default="", metavar="TEXT", help="cases whose name holds TEXT")
+    options.add_argument("--rounds", type=int, default=ROUNDS, help="at most (%(default)s)")
+    options.add_argument("--list", action="store_true", help="name the cases and stop")
+    chosen, console = options.parse_args(arguments), Console()
+    cases = [case for case in CASES if chosen.only.lower() in f"{case.name} {case.kind}".lower()]
+    if chosen.list or not cases:
+        for case in cases:
+            console.print(Text(f"{case.kind:18} {case.name}"))
+        console.print(Text(f"{len(cases)} of {len(CASES)} cases hold {chosen.only!r}."))
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(cases), completed=-1)
+
+        def tell(case: Case) -> None:
+            progress.update(task, advance=1, description=case.name)
+
+        module = ModuleType("benchmark")
+        vars(module).update(
+            run=partial(run, cases=cases, rounds=chosen.rounds, tell=tell), draw=draw
+        )
+        report = harness.perform(module, chosen.out, chosen.small)
+    harness.show(report, console)
+    console.print(
+        Text(f"Saved {chosen.out / 'benchmark'}.json and .png, after {report.seconds:.0f} s.")
+    )
+
+
 if __name__ == "__main__":
-    harness.main(sys.modules[__name__])
+    main()

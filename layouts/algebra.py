@@ -5,14 +5,13 @@ They work on labels and symbolic arrays alone (see `layouts.program`): no number
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
 from math import prod
 
-import opt_einsum
-
-from layouts.axes import Axes, Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
+from layouts.axes import Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
 from layouts.following import follow
-from layouts.program import Add, Contract, Identity, Mask, Node, Pattern, Reshape, Write
+from layouts.products import contract, matrix_of, product, written_order
+from layouts.program import Add, Apply, Identity, Mask, Node, Pattern, RealPart, Reshape, Write
+from layouts.selection import Selection
 from layouts.terms import (
     Factor,
     Term,
@@ -26,15 +25,9 @@ from layouts.terms import (
     untied,
 )
 
-# The rank of each label in the order in which results are written.
-Order = dict[Label, int]
-
 # Like terms whose sum would store more than they do apart stay apart, but no more than this many,
 # so that the number of terms stays bounded however deep the function is.
 MOST_LIKE_TERMS = 4
-
-# Every order of multiplying this many factors is tried: 180 for five.
-MOST_SEARCHED_FACTORS = 5
 
 
 def identity(shape: Sequence[int]) -> Terms:
@@ -43,9 +36,30 @@ def identity(shape: Sequence[int]) -> Terms:
     return (Term(axes, axes),)
 
 
+def entry(shape: Sequence[int], place: int) -> Terms:
+    """The Jacobian of `x[place]`, along the first axis."""
+    first, rest = (Label(shape[0]),), fresh_axes(shape[1:])
+    pointing = Selection.affine(first[0], Label(1), place)
+    return (Term(rest, (first, *rest), (), 1, (pointing,)),)
+
+
 def transpose(terms: Terms) -> Terms:
     """Swap output and input: the same entries, read from the other side."""
     return tuple(replace(term, out=term.into, into=term.out) for term in terms)
+
+
+def real_part(terms: Terms) -> Terms:
+    """The real part of each term, its factors multiplied into one."""
+    found = []
+    for term in terms:
+        value = product(term)
+        if value is None:
+            found.append(replace(term, coefficient=complex(term.coefficient).real))
+            continue
+        scaled = add_factors([value], [term.coefficient]) if term.coefficient != 1 else value
+        node = RealPart(scaled.node.shape, scaled.node.itemsize // 2, (scaled.node,))
+        found.append(replace(term, factors=(Factor(node, scaled.labels),), coefficient=1))
+    return combine(found)
 
 
 def scale(terms: Terms, number: complex) -> Terms:
@@ -57,9 +71,26 @@ def compose(left: Terms, right: Terms) -> Terms:
     """The chain rule: `left` after `right`, the sum over the axes where they meet.
 
     Two deltas give a delta, a delta and a factor a relabelled factor, two factors a contraction.
-    The product is distributed over the terms, and like terms are combined.
+    The product is distributed over the terms, and like terms are combined. A map that
+    is no complex matrix, such as taking the real part, is applied to the other side as a whole.
     """
+    if _real_linear(left):
+        right = _whole(right)
+    elif _real_linear(right):
+        left = _whole(left)
     return combine([compose_terms(a, b) for a in left for b in right])
+
+
+def _real_linear(terms: Terms) -> bool:
+    matrices = (matrix_of(factor.node) for term in terms for factor in term.factors)
+    return any(m.operator.real_linear for m in matrices if m is not None and m.operator is not None)
+
+
+def _whole(terms: Terms) -> Terms:
+    """All terms as one array without structure."""
+    out, into = ([size(axis) for axis in side] for side in (terms[0].out, terms[0].into))
+    itemsize = max((f.node.itemsize for term in terms for f in term.factors), default=4)
+    return dense(write(terms, (*out, *into), itemsize), out, into)
 
 
 def compose_terms(left: Term, right: Term) -> Term:
@@ -77,18 +108,19 @@ def compose_terms(left: Term, right: Term) -> Term:
     middle, factors, selections = follow(middle, factors, [*left.selections, *right.selections])
     if any(selection.empty for selection in selections):
         return Term(left.out, right.into, (), 0)
+    selections = [s for s in selections if not _vacuous(s, kept)]
     carried = {label for factor in factors for label in factor.labels}
     middle += [label for label in carried if label not in kept and label not in middle]
     coefficient = left.coefficient * right.coefficient * size({*middle} - carried)
-    order = _written_order(left.out, right.into, middle)
+    order = written_order(left.out, right.into, middle)
     results = contract(factors, kept, order)
     return Term(left.out, right.into, results, coefficient, tuple(selections))
 
 
-def _written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
-    """Rank labels: the output's, then the input's, then those to be summed."""
-    labels = dict.fromkeys((*labels_of(out), *labels_of(into), *middle))
-    return {label: rank for rank, label in enumerate(labels)}
+def _vacuous(selection: Selection, kept: set[Label]) -> bool:
+    """Whether a selection ties two labels of one value that stand nowhere else."""
+    ends = {selection.place, selection.label}
+    return selection.table is None and all(end.size == 1 for end in ends) and not ends & kept
 
 
 def _meets(meet: Unifier, left: Axis, right: Axis) -> bool:
@@ -104,169 +136,6 @@ def _bridge(left: Axis, right: Axis) -> Factor:
     """The identity matrix between two ways of numbering one axis that share no digits."""
     labels = left + right
     return Factor(Identity(sizes(labels), 4), labels)
-
-
-def contract(factors: Iterable[Factor], kept: set[Label], order: Order) -> tuple[Factor, ...]:
-    """Sum every label that is not kept; multiply factors of equal labels; leave the rest apart."""
-    groups: list[tuple[set[Label], list[Factor]]] = []
-    apart: list[Factor] = []
-    for factor in factors:
-        summed, members = set(factor.labels) - kept, [factor]
-        if not summed:
-            apart.append(factor)
-            continue
-        touched = [group for group in groups if not summed.isdisjoint(group[0])]
-        groups = [group for group in groups if summed.isdisjoint(group[0])]
-        for other, others in touched:
-            summed, members = summed | other, others + members
-        groups.append((summed, members))
-    for factor in apart:
-        host = next((members for _, members in groups if _absorbs(members, factor, kept)), None)
-        (groups.append((set(), [factor])) if host is None else host.append(factor))
-    results = [
-        _contract_group(members, kept, order) if summed else members[0]
-        for summed, members in groups
-    ]
-    return merge(results, order)
-
-
-def _absorbs(members: Sequence[Factor], factor: Factor, kept: set[Label]) -> bool:
-    """Whether a contraction's operand takes a factor in for less than its result would."""
-    result = kept & {label for member in members for label in member.labels}
-    if not result.issuperset(factor.labels):
-        return False
-    hosts = [size(m.labels) for m in members if {*m.labels} >= {*factor.labels}]
-    return min(hosts, default=size(result)) < size(result)
-
-
-def merge(factors: Iterable[Factor], order: Order) -> tuple[Factor, ...]:
-    """Multiply factors that carry the same labels into one: nothing grows."""
-    merged: dict[frozenset[Label], Factor] = {}
-    for factor in factors:
-        key = frozenset(factor.labels)
-        other = merged.get(key)
-        merged[key] = factor if other is None else multiply(other, factor, set(key), order)
-    return tuple(merged.values())
-
-
-def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -> Factor:
-    """Contract factors that summed labels tie together, two at a time, in the cheapest order."""
-    remaining = list(_sum_alone(factors, kept))
-    for pair in _path(remaining, kept):
-        picked = [remaining[n] for n in pair]
-        remaining = [f for n, f in enumerate(remaining) if n not in pair]
-        needed = kept.union(*(f.labels for f in remaining))
-        remaining.append(multiply(picked[0], picked[1], needed, order))
-    (result,) = remaining
-    return result
-
-
-def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
-    """Sum labels that one factor alone carries, before anything is multiplied."""
-    for factor in factors:
-        others = kept.union(*(f.labels for f in factors if f is not factor))
-        inside = tuple(label for label in factor.labels if label in others)
-        if len(inside) == len(factor.labels):
-            yield factor
-        else:
-            yield Factor(_contract_node((factor,), inside), inside)
-
-
-def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ...]]:
-    """The order of pairwise products: exact for few factors, by opt_einsum's greedy for many."""
-    if len(factors) <= 2:
-        return ((0, 1),)[: len(factors) - 1]
-    inputs = [frozenset(factor.labels) for factor in factors]
-    if len(inputs) <= MOST_SEARCHED_FACTORS:
-        return _cheapest(inputs, frozenset(kept))[1]
-    everything = frozenset().union(*inputs)
-    extents = {label: label.size for label in everything}
-    return opt_einsum.paths.greedy(inputs, everything & kept, extents)
-
-
-def _cheapest(
-    inputs: list[frozenset[Label]], kept: frozenset[Label]
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Try every order; opt_einsum's own exhaustive search misprices products without a sum."""
-    if len(inputs) == 1:
-        return 0, ()
-    found = []
-    for i, j in combinations(range(len(inputs)), 2):
-        rest = [labels for n, labels in enumerate(inputs) if n not in (i, j)]
-        both = inputs[i] | inputs[j]
-        price, path = _cheapest([*rest, both & kept.union(*rest)], kept)
-        found.append((price + size(both), ((i, j), *path)))
-    return min(found)
-
-
-def multiply(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:
-    """Multiply two factors and sum the labels that nothing else needs."""
-    first, second = sorted((left, right), key=lambda f: [order[label] for label in f.labels])
-    labels = _product_labels(first.labels, second.labels, needed, order)
-    return Factor(_contract_node((first, second), labels), labels)
-
-
-def _product_labels(
-    first: Sequence[Label], second: Sequence[Label], needed: set[Label], order: Order
-) -> tuple[Label, ...]:
-    """The labels of a product in the order in which it is computed without transposing.
-
-    A sum gives its shared labels, then those of one side, then those of the other; a factor that
-    carries all labels keeps its own; an outer product goes by rank, labels to be summed last.
-    """
-    both, either = {*first} & {*second}, {*first} | {*second}
-    if both - needed:
-        shared = [label for label in first if label in both]
-        apart = [label for label in (*first, *second) if label not in both]
-        return tuple(label for label in (*shared, *apart) if label in needed)
-    whole = next((labels for labels in (first, second) if {*labels} == either), None)
-    return tuple(whole or sorted(either, key=order.__getitem__))
-
-
-def _contract_node(factors: Sequence[Factor], output: tuple[Label, ...]) -> Contract:
-    """Write a contraction with numbers for labels."""
-    number: dict[Label, int] = {}
-    indices = tuple(
-        tuple(number.setdefault(label, len(number)) for label in factor.labels)
-        for factor in factors
-    )
-    return Contract(
-        sizes(output),
-        max(factor.node.itemsize for factor in factors),
-        tuple(factor.node for factor in factors),
-        indices,
-        tuple(number[label] for label in output),
-        sizes(number),
-    )
-
-
-def product(term: Term) -> Factor | None:
-    """Multiply all factors of a term into one, small ones first; None where there are none."""
-    order = _written_order(term.out, term.into)
-    remaining = sorted(term.factors, key=lambda factor: size(factor.labels))
-    while len(remaining) > 1:
-        a, b = min(
-            combinations(remaining, 2), key=lambda pair: size({*pair[0].labels, *pair[1].labels})
-        )
-        remaining = [f for f in remaining if f is not a and f is not b]
-        remaining.append(multiply(a, b, {*a.labels, *b.labels}, order))
-    return remaining[0] if remaining else None
-
-
-def settle(term: Term) -> Term:
-    """Multiply each factor into another that carries its labels too, so that less is stored."""
-    order = _written_order(term.out, term.into)
-    factors = sorted(term.factors, key=lambda factor: size(factor.labels), reverse=True)
-    kept: list[Factor] = []
-    while factors:
-        factor = factors.pop()
-        hosts = [n for n, host in enumerate(factors) if {*factor.labels} <= {*host.labels}]
-        if hosts:
-            host = factors[hosts[-1]]
-            factors[hosts[-1]] = multiply(factor, host, {*host.labels}, order)
-        else:
-            kept.append(factor)
-    return replace(term, factors=tuple(kept))
 
 
 def combine(terms: Iterable[Term]) -> Terms:
@@ -347,17 +216,55 @@ def add_like(one: Term, other: Term) -> Term:
         return replace(one, coefficient=one.coefficient + other.coefficient)
     values = [product(one), product(other)]
     present = [value for value in values if value is not None]
-    labels = tuple(dict.fromkeys(label for value in present for label in value.labels))
+    coefficients = (one.coefficient, other.coefficient)
+    factor = _one_application(present, coefficients)
+    if factor is None:
+        factor = add_factors([value or Factor(_one(), ()) for value in values], coefficients)
+    return replace(one, factors=(factor,), coefficient=1)
+
+
+def add_factors(operands: Sequence[Factor], coefficients: Sequence[complex]) -> Factor:
+    """Add factors times numbers, each broadcast along the labels that it lacks."""
+    labels = tuple(dict.fromkeys(label for operand in operands for label in operand.labels))
     place = {label: n for n, label in enumerate(labels)}
-    operands = [value or Factor(_one(), ()) for value in values]
     node = Add(
         sizes(labels),
         max(operand.node.itemsize for operand in operands),
         tuple(operand.node for operand in operands),
         tuple(tuple(place[label] for label in operand.labels) for operand in operands),
-        (one.coefficient, other.coefficient),
+        tuple(coefficients),
     )
-    return replace(one, factors=(Factor(node, labels),), coefficient=1)
+    return Factor(node, labels)
+
+
+def _one_application(factors: Sequence[Factor], coefficients: Sequence[complex]) -> Factor | None:
+    """`c A(x) + d A(y) = A(c x + d y)`: an operator is applied to a sum once.
+
+    Its operands may differ: what it makes of each alone adds up to what it makes of both.
+    """
+    if len(factors) < 2 or factors[0].labels != factors[1].labels:
+        return None
+    a, b = (factor.node for factor in factors)
+    if not isinstance(a, Apply) or not isinstance(b, Apply):
+        return None
+    if (a.operator, a.direction, a.position) != (b.operator, b.direction, b.position):
+        return None
+    parts: dict[int, list[tuple[Node, complex]]] = {}
+    for node, coefficient in zip((a, b), coefficients, strict=True):
+        for place, operand in zip(node.present, node.operands, strict=True):
+            parts.setdefault(place, []).append((operand, coefficient))
+    present = tuple(sorted(parts))
+    operands = tuple(_sum_of(parts[place]) for place in present)
+    return Factor(replace(a, operands=operands, present=present), factors[0].labels)
+
+
+def _sum_of(parts: Sequence[tuple[Node, complex]]) -> Node:
+    """A sum of arrays of one shape times numbers."""
+    if [coefficient for _, coefficient in parts] == [1]:
+        return parts[0][0]
+    axes = fresh_axes(parts[0][0].shape)
+    factors = [Factor(node, labels_of(axes)) for node, _ in parts]
+    return add_factors(factors, [coefficient for _, coefficient in parts]).node
 
 
 def _one() -> Node:

@@ -10,17 +10,19 @@ from jax import lax
 
 from layouts.program import (
     Add,
-    Application,
     Apply,
     Contract,
     Identity,
     Indices,
     Leaf,
+    Map,
     Mask,
     Node,
     OneHot,
+    Operator,
     Pattern,
     Put,
+    RealPart,
     Reshape,
     Take,
     Write,
@@ -48,17 +50,16 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
     """
     ordered, place = schedule(roots)
     values: list[jax.Array] = []
-    applied: dict[int, Sequence[jax.Array]] = {}
+    applied: dict[tuple, Sequence[jax.Array]] = {}
     for node in ordered:
         operands = [values[place[id(operand)]] for operand in node.operands]
         if isinstance(node, Leaf):
             values.append(residuals[node.index])
         elif isinstance(node, Apply):
-            application = node.application
-            assert application is not None
-            if id(application) not in applied:
-                applied[id(application)] = _DIRECTIONS[application.direction](application, operands)
-            values.append(applied[id(application)][node.position])
+            key = (node.application, tuple(place[id(operand)] for operand in node.operands))
+            if key not in applied:
+                applied[key] = _applied(node, operands)
+            values.append(jnp.reshape(applied[key][node.position], node.shape))
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
     return [values[place[id(root)]] for root in roots]
@@ -242,37 +243,50 @@ def cast(array: jax.Array, dtype: Any) -> jax.Array:
     return array.astype(dtype)
 
 
-def _push(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    """Apply an opaque map to columns: arrays of operand + batch, results of output + batch."""
-    opaque, batch = application.opaque, application.batch
-    columns = [
-        cast(jnp.reshape(jacobian, (*opaque.in_avals[n].shape, -1)), opaque.in_avals[n].dtype)
-        for n, jacobian in zip(application.present, jacobians, strict=True)
-    ]
+def _applied(node: Apply, operands: Sequence[jax.Array]) -> Sequence[jax.Array]:
+    """All results of one application of an operator or its transpose, to a batch of columns."""
+    operator = node.operator
+    assert operator is not None
+    pushing = node.direction == "push"
+    avals = operator.in_avals if pushing else operator.out_avals
+    given = []
+    for place, array in zip(node.present, operands, strict=True):
+        shape, columns = avals[place].shape, (node.columns,)
+        flat = jnp.reshape(array, shape + columns if pushing else columns + shape)
+        given.append(cast(flat, avals[place].dtype))
+    function = operator.function if pushing else _transposed(operator)
+    where = -1 if pushing else 0
 
-    def one(*tangents: jax.Array) -> Sequence[jax.Array]:
-        return opaque.function(*_fill(opaque.in_avals, application.present, tangents))
+    def one(*vectors: jax.Array) -> Sequence[jax.Array]:
+        return function(*_fill(avals, node.present, vectors))
 
-    results = jax.vmap(one, in_axes=-1, out_axes=-1)(*columns)
-    return [jnp.reshape(result, (*result.shape[:-1], *batch)) for result in results]
+    return jax.vmap(one, in_axes=where, out_axes=where)(*given)
 
 
-def _pull(application: Application, jacobians: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    """Apply the transpose to rows: arrays of batch + output, results of batch + operand."""
-    opaque, batch = application.opaque, application.batch
-    rows = [
-        cast(jnp.reshape(jacobian, (-1, *opaque.out_avals[n].shape)), opaque.out_avals[n].dtype)
-        for n, jacobian in zip(application.present, jacobians, strict=True)
-    ]
-    transposed = jax.linear_transpose(
-        lambda *tangents: tuple(opaque.function(*tangents)), *opaque.in_avals
+def _transposed(operator: Operator) -> Callable[..., Sequence[jax.Array]]:
+    """From cotangents of an operator's outputs to those of its operands."""
+    transpose = jax.linear_transpose(
+        lambda *tangents: tuple(operator.function(*tangents)), *operator.in_avals
     )
+    return lambda *cotangents: transpose(tuple(cotangents))
 
-    def one(*cotangents: jax.Array) -> Sequence[jax.Array]:
-        return transposed(tuple(_fill(opaque.out_avals, application.present, cotangents)))
 
-    results = jax.vmap(one)(*rows)
-    return [jnp.reshape(result, (*batch, *result.shape[1:])) for result in results]
+def _map(node: Map, operands: Sequence[jax.Array]) -> jax.Array:
+    """The matrix of an operator: what it makes of an identity, the same for each of a batch."""
+    operator = node.operator
+    assert operator is not None
+    pushing = node.direction == "push"
+    batch, out, into = node.sides
+    place, position = (node.source, node.target) if pushing else (node.target, node.source)
+    aval = (operator.in_avals if pushing else operator.out_avals)[place]
+    columns, rows = (into, out) if pushing else (out, into)
+    ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
+    operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
+    apply = Apply((), 0, (), operator, node.direction, (place,), position, columns)
+    result = _applied(apply, [operand])[position]
+    if pushing:
+        return jnp.reshape(result, node.shape)
+    return jnp.reshape(jnp.moveaxis(jnp.reshape(result, (columns, batch, rows)), 0, 1), node.shape)
 
 
 def _fill(
@@ -286,14 +300,14 @@ def _fill(
     ]
 
 
-_DIRECTIONS = {"push": _push, "pull": _pull}
-
 _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Add: _add,
     Contract: _contract,
     Identity: _identity,
+    Map: _map,
     OneHot: _one_hot,
     Put: _put,
+    RealPart: lambda node, operands: jnp.real(operands[0]),
     Reshape: _reshape,
     Take: _take,
     Write: _write,

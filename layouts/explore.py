@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.algebra import settle
 from layouts.conventions import Convention, arrange
 from layouts.costs import CONVENTION, CostReport, cost
 from layouts.errors import LayoutError
@@ -17,6 +16,7 @@ from layouts.expressions.grammar import guess, shorten
 from layouts.jacobian import Jacobian
 from layouts.naming import Arrangement, Lettering, arrangements, linearize_named
 from layouts.plan import make_plan
+from layouts.products import settle
 from layouts.program import Leaf, Shape
 from layouts.show.rules import rule_matrix, rule_text
 from layouts.show.terms import factor_names, terms_text

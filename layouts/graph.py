@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from layouts.algebra import combine
-from layouts.program import Leaf, Opaque
+from layouts.products import matrix_of
+from layouts.program import Leaf, Operator
 from layouts.terms import Terms
 
 
@@ -15,27 +16,30 @@ class Graph:
     Attributes:
         shapes: the shape of each vertex.
         itemsizes: the bytes per entry of each vertex.
+        complex: whether the entries of each vertex are complex.
         inputs: the vertices differentiated by.
         outputs: the vertices differentiated.
         edges: the local Jacobian from one vertex to another; parallel edges have been added.
-        opaques: linear maps without a rule, in program order.
         labels: the name of the primitive that made each vertex, for printing.
         leaves: the symbolic residuals.
     """
 
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     itemsizes: list[int] = field(default_factory=list)
+    complex: list[bool] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     edges: dict[tuple[int, int], Terms] = field(default_factory=dict)
-    opaques: list[Opaque] = field(default_factory=list)
     leaves: list[Leaf] = field(default_factory=list)
 
-    def add_vertex(self, shape: Sequence[int], itemsize: int, label: str) -> int:
+    def add_vertex(
+        self, shape: Sequence[int], itemsize: int, label: str, complex: bool = False
+    ) -> int:
         """Append a vertex; returns its number."""
         self.shapes.append(tuple(shape))
         self.itemsizes.append(itemsize)
+        self.complex.append(complex)
         self.labels.append(label)
         return len(self.shapes) - 1
 
@@ -49,17 +53,25 @@ class Graph:
     def intermediates(self) -> list[int]:
         """The vertices to eliminate, in topological order."""
         touched = {vertex for edge in self.edges for vertex in edge}
-        touched.update(v for opaque in self.opaques for v in opaque.inputs + opaque.outputs)
         return sorted(touched - {*self.inputs, *self.outputs})
+
+    @property
+    def operators(self) -> list[Operator]:
+        """The linear maps known by applying them, in program order."""
+        factors = (f for terms in self.edges.values() for term in terms for f in term.factors)
+        matrices = (matrix_of(factor.node) for factor in factors)
+        return list(dict.fromkeys(m.operator for m in matrices if m is not None and m.operator))
+
+    @property
+    def opaque(self) -> tuple[str, ...]:
+        """The primitives without any structure, in program order."""
+        return tuple(operator.name for operator in self.operators if operator.opaque)
 
     def pruned(self) -> "Graph":
         """Without the vertices that no input reaches or that reach no output."""
-        ahead = [(u, v) for u, v in self.edges]
-        for opaque in self.opaques:
-            ahead += [(u, v) for u in opaque.inputs for v in opaque.outputs]
+        ahead = [*self.edges]
         live = _reach(self.inputs, ahead) & _reach(self.outputs, [(v, u) for u, v in ahead])
         self.edges = {(u, v): e for (u, v), e in self.edges.items() if u in live and v in live}
-        self.opaques = [o for o in self.opaques if live & {*o.inputs} and live & {*o.outputs}]
         return self
 
 

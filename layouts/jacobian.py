@@ -1,46 +1,37 @@
 """The structured Jacobian: a sum of terms whose factors are arrays."""
 
+import importlib
+from cmath import isfinite
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from math import prod
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from layouts import algebra
-from layouts.axes import Axes, Label
-from layouts.conventions import Convention, Layout
+from layouts.entries import Entries
 from layouts.errors import LayoutError
-from layouts.evaluate import cast, evaluate
-from layouts.program import Leaf, Node, Reshape
-from layouts.selection import Selection
-from layouts.show.terms import kronecker_text, terms_text
-from layouts.terms import Factor, Term, Terms, matching
+from layouts.program import Leaf
+from layouts.storing import Names, settled, shifted
+from layouts.terms import Factor, Terms
+
+__all__ = ["Jacobian", "Names", "store"]
 
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Names:
-    """How formulas call the output and the input; of no account when Jacobians are compared."""
-
-    out: str = "D"
-    into: str = "X"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Names)
-
-    def __hash__(self) -> int:
-        return 0
+Number = complex | jax.Array
+NUMBERS = (int, float, complex, np.generic, np.ndarray, jax.Array)
 
 
 @jax.tree_util.register_pytree_node_class
-@dataclass(frozen=True, eq=False)
-class Jacobian:
+@dataclass(frozen=True, eq=False, repr=False)
+class Jacobian(Entries):
     """A linear map from arrays of `in_shape` to arrays of `out_shape`, stored as its terms.
 
     Made by `layouts.jacobian(f, structured=True)`; a JAX pytree whose leaves are the factors.
+    Jacobians add up, compose by `@` and are multiplied by numbers, and what comes out is as
+    structured as what went in. Only `dense` and `matrix` write the zeros.
 
     Attributes:
         terms: the sum; each factor is a `Leaf` whose index is a place in `arrays`.
@@ -62,48 +53,18 @@ class Jacobian:
         ('I₄ ⊗ Xᵀ', 'Xᵀ ⊗ I₄')
     """
 
-    terms: Terms
-    arrays: tuple[jax.Array, ...]
-    out_shape: Shape
-    in_shape: Shape
-    dtype: Any
-    names: Names = field(default_factory=Names)
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the dense array: out_shape + in_shape."""
-        return self.out_shape + self.in_shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes of the dense array."""
-        return len(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the stored factors, not of the dense array."""
-        return sum(array.nbytes for array in self.arrays)
-
-    def dense(self) -> jax.Array:
-        """The array of shape out_shape + in_shape that `jax.jacrev` gives."""
-        return self._dense_of(self.terms, self.shape)
-
-    def matrix(self, layout: Layout | str = Layout.NUMERATOR, vec: str = "rows") -> jax.Array:
-        """The dense Jacobian as a matrix.
-
-        Args:
-            layout: "numerator" for (out.size, in.size), "denominator" for its transpose.
-            vec: how each side is stacked into one index, by "rows" or by "columns".
-
-        Raises:
-            LayoutError: another layout, or another vec order.
-        """
-        terms, out, into = self._turned(layout, vec)
-        return self._dense_of(terms, out + into).reshape(prod(out), prod(into))
+    # So that NumPy leaves `array * J` to J, as JAX does.
+    __array_ufunc__ = None
 
     @property
     def T(self) -> "Jacobian":
-        """The same map with output and input swapped: it carries cotangents back."""
+        """The same map with output and input swapped: it carries cotangents back.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> print(layouts.jacobian(lambda x: x * x.sum(), structured=True)(jnp.ones(3)).T)
+            dx[i]/dD[k] = 3 δ[i,k] + x[k]
+        """
         names = Names(self.names.into, self.names.out)
         terms = algebra.transpose(self.terms)
         return Jacobian(terms, self.arrays, self.in_shape, self.out_shape, self.dtype, names)
@@ -113,14 +74,16 @@ class Jacobian:
 
         Raises:
             LayoutError: the output of `other` is not the input of this.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> x = jnp.arange(3.0)
+            >>> K = layouts.jacobian(jnp.sin, structured=True)(x)
+            >>> J = layouts.jacobian(jnp.cumprod, structured=True)(jnp.sin(x))
+            >>> bool(jnp.allclose((J @ K).dense(), J.dense() @ K.dense()))
+            True
         """
-        if not isinstance(other, Jacobian):
-            raise LayoutError(
-                "right operand of @",
-                "a layouts.Jacobian",
-                type(other).__name__,
-                "push an array through with J.jvp(tangent)",
-            )
+        _check_operand("@", other, "push an array through with J.jvp(tangent)")
         if self.in_shape != other.out_shape:
             raise LayoutError(
                 "J @ K",
@@ -128,21 +91,128 @@ class Jacobian:
                 f"K with the output shape {other.out_shape} (and input shape {other.in_shape})",
                 "compose in the order of the chain, outermost first",
             )
-        terms = algebra.compose(self.terms, _shifted(other.terms, len(self.arrays)))
+        dtype = jnp.promote_types(self.dtype, other.dtype)
         return _stored(
-            terms,
-            self.arrays + other.arrays,
+            algebra.compose(self.terms, shifted(other.terms, len(self.arrays))),
+            self._arrays_in(dtype) + other._arrays_in(dtype),
             self.out_shape,
             other.in_shape,
-            jnp.promote_types(self.dtype, other.dtype),
+            dtype,
             Names(self.names.out, other.names.into),
         )
+
+    def __add__(self, other: "Jacobian") -> "Jacobian":
+        """The Jacobian of the sum of two maps of the same shapes; like terms are added.
+
+        Raises:
+            LayoutError: shapes that differ, or an operand that is no Jacobian.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> x = jnp.arange(1.0, 4.0)
+            >>> J, K = (layouts.jacobian(f, structured=True)(x) for f in (jnp.log, jnp.cumsum))
+            >>> bool(jnp.allclose((J + K).dense(), J.dense() + K.dense()))
+            True
+            >>> sum([J, J]).nbytes == J.nbytes
+            True
+        """
+        _check_operand("+", other, "write the Jacobian out with J.dense() to add arrays")
+        return self._sum(other, 1, "J + K")
+
+    def __radd__(self, other: Any) -> "Jacobian":
+        """`sum` starts from the number 0; nothing else is added from the left."""
+        if isinstance(other, int) and other == 0:
+            return self
+        return self.__add__(other)
+
+    def __sub__(self, other: "Jacobian") -> "Jacobian":
+        """The Jacobian of the difference of two maps of the same shapes.
+
+        Raises:
+            LayoutError: shapes that differ, or an operand that is no Jacobian.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> J = layouts.jacobian(jnp.sin, structured=True)(jnp.ones(3))
+            >>> (J - J).dense().any().item()
+            False
+        """
+        _check_operand("-", other, "write the Jacobian out with J.dense() to subtract arrays")
+        return self._sum(other, -1, "J - K")
+
+    def __neg__(self) -> "Jacobian":
+        """The Jacobian of minus the map."""
+        return replace(self, terms=algebra.scale(self.terms, -1))
+
+    def __mul__(self, number: Number) -> "Jacobian":
+        """The Jacobian times a number.
+
+        A Python number becomes part of the structure, as it becomes part of a compiled program:
+        another number, another structure. A scalar array, traced or not, is a value like the
+        factors: derivatives go through it, and a new value compiles nothing anew. What the
+        structure says is zero stays so, even times infinity.
+
+        Args:
+            number: a Python number, or an array of shape ().
+
+        Raises:
+            LayoutError: an array of another shape.
+
+        Example:
+            >>> import jax, jax.numpy as jnp, layouts
+            >>> J = layouts.jacobian(lambda x: x[::-1], structured=True)(jnp.ones(3))
+            >>> print(2 * J)
+            dD[i]/dx[k] = 2 δ[2-i,k]
+            >>> jax.grad(lambda rate: (rate * J).dense().sum())(0.5).item()
+            3.0
+        """
+        if not isinstance(number, NUMBERS):
+            return NotImplemented
+        dtype = jnp.result_type(self.dtype, number)
+        if _is_plain(number) and isfinite(number):
+            if number == 0:
+                return replace(self, terms=(), arrays=(), dtype=dtype)
+            return replace(self, terms=algebra.scale(self.terms, number), dtype=dtype)
+        scalar = jnp.asarray(number, dtype)
+        if scalar.shape:
+            raise LayoutError(
+                "factor of a Jacobian",
+                "a number or an array of shape ()",
+                f"an array of shape {scalar.shape}",
+                "compose with the Jacobian of the multiplication, or push an array with J.jvp",
+            )
+        factor = Factor(Leaf((), scalar.dtype.itemsize, (), len(self.arrays)), ())
+        terms = tuple(replace(t, factors=(*t.factors, factor)) for t in self.terms)
+        arrays = (*self._arrays_in(dtype), scalar)
+        return _stored(terms, arrays, self.out_shape, self.in_shape, dtype, self.names)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, number: Number) -> "Jacobian":
+        """The Jacobian divided by a number, as `*` multiplies it.
+
+        Raises:
+            LayoutError: an array of another shape than ().
+            ZeroDivisionError: the Python number 0.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> print(layouts.jacobian(lambda x: x + x.mean(), structured=True)(jnp.ones(2)) / 4)
+            dD[i]/dx[k] = 1/4 δ[i,k] + 1/8
+        """
+        return self * (1 / number) if isinstance(number, NUMBERS) else NotImplemented
 
     def jvp(self, tangent: jax.Array) -> jax.Array:
         """Push a tangent of shape in_shape to the output: `Σ J[out, in] tangent[in]`.
 
         Raises:
             LayoutError: a tangent of another shape.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> J = layouts.jacobian(lambda x: x[1:] - x[:-1], structured=True)(jnp.ones(3))
+            >>> J.jvp(jnp.array([1.0, 10.0, 100.0])).tolist()
+            [9.0, 90.0]
         """
         return self._apply(self.terms, tangent, self.in_shape, self.out_shape, "tangent")
 
@@ -151,6 +221,12 @@ class Jacobian:
 
         Raises:
             LayoutError: a cotangent of another shape.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> J = layouts.jacobian(lambda x: x[1:] - x[:-1], structured=True)(jnp.ones(3))
+            >>> J.vjp(jnp.array([1.0, 10.0])).tolist()
+            [-1.0, -9.0, 10.0]
         """
         terms = algebra.transpose(self.terms)
         return self._apply(terms, cotangent, self.out_shape, self.in_shape, "cotangent")
@@ -158,82 +234,48 @@ class Jacobian:
     def gram(self, side: str = "out") -> "Jacobian":
         """`J Jᵀ` (side "out", out × out: the tangent kernel) or `Jᵀ J` ("in": Gauss-Newton).
 
+        For complex Jacobians too the transpose is not conjugated.
+
         Raises:
             LayoutError: another side.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts
+            >>> W, X = jnp.ones((4, 3)), jnp.ones((3, 5))
+            >>> J = layouts.jacobian(lambda W, X: W @ X, structured=True)(W, X)
+            >>> J.gram("in").kronecker(), J.gram("in").nbytes == 9 * X.dtype.itemsize
+            ('I₄ ⊗ A', True)
         """
         if side not in ("out", "in"):
             raise LayoutError("gram side", "'out' or 'in'", repr(side), "J.gram('out') is J Jᵀ")
         return self @ self.T if side == "out" else self.T @ self
 
-    def kronecker(self, layout: Layout | str = Layout.NUMERATOR, vec: str = "rows") -> str | None:
-        """The matrix as Kronecker products, such as `I₄ ⊗ Xᵀ`; None where a term has no such form.
+    def as_linear_operator(self, tags: Any = ()) -> Any:
+        """The Jacobian as a `lineax.FunctionLinearOperator`, which solvers apply but never write.
 
         Args:
-            layout: "numerator" or "denominator".
-            vec: "rows" or "columns", which turns the products round.
+            tags: what lineax may rely on and does not check, such as
+                `lineax.positive_semidefinite_tag` for `J.gram("in")`.
 
         Raises:
-            LayoutError: another layout, or another vec order.
+            ImportError: lineax is not installed; it comes with the extra `operators`.
+
+        Example:
+            >>> import jax.numpy as jnp, layouts, lineax
+            >>> J = layouts.jacobian(lambda x: x**3, structured=True)(jnp.array([1.0, 2.0]))
+            >>> operator = J.as_linear_operator()
+            >>> lineax.linear_solve(operator, jnp.array([3.0, 12.0])).value.tolist()
+            [1.0, 1.0]
         """
-        taken = (self.names.out, self.names.into)
-        terms, _, _ = self._turned(layout, vec)
-        return kronecker_text(tuple(self._with_numbers(t, exact=True) for t in terms), taken)
-
-    def _turned(self, layout: Layout | str, vec: str) -> tuple[Terms, Shape, Shape]:
-        """The terms with their axes in the order that a layout and a vec order stack them in."""
-        convention = Convention(layout, vec)  # type: ignore[arg-type]
-        if convention.layout is Layout.MIXED:
-            raise LayoutError(
-                "layout of a matrix",
-                "'numerator' or 'denominator'",
-                "'mixed', whose shapes differ from case to case",
-                "layouts.arrange(J, 'mixed') gives the shape of this case",
-            )
-        terms, out, into = self.terms, self.out_shape, self.in_shape
-        if convention.layout is Layout.DENOMINATOR:
-            terms, out, into = algebra.transpose(terms), into, out
-        if vec == "columns":  # the first index runs fastest: the axes of each side in reverse
-            terms = tuple(replace(t, out=t.out[::-1], into=t.into[::-1]) for t in terms)
-            out, into = out[::-1], into[::-1]
-        return terms, out, into
-
-    def __str__(self) -> str:
-        """The terms in index notation."""
-        terms = tuple(map(self._with_numbers, self.terms))
-        return terms_text(terms, self.names.out, self.names.into)
-
-    def _with_numbers(self, term: Term, exact: bool = False) -> Term:
-        """The term with its nameless scalars as the numbers that they are, where they are known.
-
-        With `exact`, only those that print without rounding.
-        """
-        kept, coefficient = [], term.coefficient
-        for factor in term.factors:
-            number = self._number(factor)
-            if number is None or (exact and complex(f"{number:.4g}") != number):
-                kept.append(factor)
-            else:
-                coefficient = coefficient * number
-        return replace(term, factors=tuple(kept), coefficient=coefficient)
-
-    def _number(self, factor: Factor) -> complex | None:
-        """The value of a nameless scalar, where it is known."""
-        assert isinstance(factor.node, Leaf)
-        value = self.arrays[factor.node.index]
-        if factor.node.name or value.ndim or isinstance(value, jax.core.Tracer):
-            return None
-        return value.item()
-
-    def __repr__(self) -> str:
-        return (
-            f"Jacobian(out_shape={self.out_shape}, in_shape={self.in_shape}, "
-            f"dtype={jnp.dtype(self.dtype).name}, terms={len(self.terms)}, nbytes={self.nbytes})"
-        )
-
-    def _dense_of(self, terms: Terms, shape: Shape, extra: tuple = ()) -> jax.Array:
-        node = algebra.write(terms, shape, jnp.dtype(self.dtype).itemsize)
-        (array,) = evaluate([node], self.arrays + extra)
-        return cast(array, self.dtype)
+        try:
+            lineax = importlib.import_module("lineax")
+        except ImportError as error:
+            raise ImportError(
+                "J.as_linear_operator() needs lineax: install it with pip install "
+                "'layouts[operators]'"
+            ) from error
+        structure = jax.ShapeDtypeStruct(self.in_shape, self.dtype)
+        return lineax.FunctionLinearOperator(self.jvp, structure, tags)
 
     def _apply(
         self, terms: Terms, vector: jax.Array, into: Shape, out: Shape, what: str
@@ -249,16 +291,35 @@ class Jacobian:
         kept = dtype if jnp.issubdtype(dtype, jnp.complexfloating) else self.dtype
         return replace(self, dtype=kept)._dense_of(pushed, out, (vector,))
 
-    def tree_flatten(self) -> tuple[tuple[jax.Array, ...], tuple]:
-        """The factors are the leaves; the structure is static."""
-        structure = tuple(_encode(term) for term in self.terms)
-        return self.arrays, (structure, self.out_shape, self.in_shape, self.dtype, self.names)
+    def _sum(self, other: "Jacobian", sign: int, what: str) -> "Jacobian":
+        if (self.out_shape, self.in_shape) != (other.out_shape, other.in_shape):
+            raise LayoutError(
+                what,
+                f"K with the output shape {self.out_shape} and the input shape {self.in_shape}",
+                f"output shape {other.out_shape} and input shape {other.in_shape}",
+                "add Jacobians of functions of one input and one output shape",
+            )
+        others = algebra.scale(shifted(other.terms, len(self.arrays)), sign)
+        dtype = jnp.promote_types(self.dtype, other.dtype)
+        return _stored(
+            algebra.combine(self.terms + others),
+            self._arrays_in(dtype) + other._arrays_in(dtype),
+            self.out_shape,
+            self.in_shape,
+            dtype,
+            self.names,
+        )
 
-    @classmethod
-    def tree_unflatten(cls, static: tuple, arrays: Sequence[jax.Array]) -> "Jacobian":
-        """Rebuild from factors and structure."""
-        structure, *rest = static
-        return cls(tuple(_decode(code) for code in structure), tuple(arrays), *rest)
+
+def _is_plain(number: Any) -> TypeGuard[complex]:
+    """Whether a number is Python's own; NumPy's have a dtype, as arrays have."""
+    return isinstance(number, int | float | complex) and not isinstance(number, np.generic)
+
+
+def _check_operand(symbol: str, other: Any, remedy: str) -> None:
+    if not isinstance(other, Jacobian):
+        received = type(other).__name__
+        raise LayoutError(f"right operand of {symbol}", "a layouts.Jacobian", received, remedy)
 
 
 def _stored(
@@ -283,108 +344,8 @@ def store(
         wanted: for each its terms, output shape, input shape, dtype and names.
         residuals: the array for each leaf of the terms' programs.
     """
-    wanted = [(tuple(map(algebra.settle, terms)), *rest) for terms, *rest in wanted]
-    nodes = [node for terms, *_ in wanted for term in terms for node in _nodes(term)]
-    values = iter(evaluate(nodes, residuals))
-    jacobians = []
-    for terms, out_shape, in_shape, dtype, names in wanted:
-        arrays: list[jax.Array] = []
-        kept = []
-        for term in terms:
-            leaves = []
-            for node in _nodes(term):
-                array = next(values)
-                place = next((n for n, known in enumerate(arrays) if known is array), len(arrays))
-                arrays += [array] if place == len(arrays) else []
-                leaves.append(Leaf(array.shape, array.dtype.itemsize, (), place, _name(node)))
-            kept.append(_on(term, leaves))
-        jacobians.append(Jacobian(tuple(kept), tuple(arrays), out_shape, in_shape, dtype, names))
-    return jacobians
-
-
-def _nodes(term: Term) -> list[Node]:
-    """The arrays of a term: its factors, then the tables of its selections."""
-    tables = [s.table for s in term.selections if s.table is not None]
-    return [factor.node for factor in term.factors] + tables
-
-
-def _on(term: Term, nodes: Sequence[Node]) -> Term:
-    """The same term on other arrays, in the order of `_nodes`."""
-    given = iter(nodes)
-    factors = tuple(Factor(next(given), factor.labels) for factor in term.factors)
-    selections = tuple(
-        s if s.table is None else replace(s, table=next(given)) for s in term.selections
-    )
-    return replace(term, factors=factors, selections=selections)
-
-
-def _name(node: Node) -> str | None:
-    """A factor that is an array of the user's, perhaps without its axes of size one."""
-    while isinstance(node, Reshape):
-        (node,) = node.operands
-    return node.name if isinstance(node, Leaf) else None
-
-
-def _shifted(terms: Terms, offset: int) -> Terms:
-    """The same terms with their leaves numbered after another Jacobian's."""
-    return tuple(
-        _on(
-            term,
-            [
-                replace(node, index=node.index + offset)
-                for node in _nodes(term)
-                if isinstance(node, Leaf)
-            ],
-        )
-        for term in terms
-    )
-
-
-def _encode(term: Term) -> tuple:
-    """A term's structure as plain values, so that two Jacobians of one structure compare equal."""
-    number = {label: place for place, label in enumerate(term.labels)}
-    out, into, _ = matching(term)
-    factors = tuple(tuple(number[label] for label in factor.labels) for factor in term.factors)
-    selections = tuple(
-        (number[s.place], number[s.label], (s.start, s.step, s.window), s.table is not None)
-        for s in term.selections
-    )
-    leaves = tuple(
-        (node.shape, node.itemsize, node.index, Names(node.name or ""))
-        for node in _nodes(term)
-        if isinstance(node, Leaf)
-    )
-    return out, into, factors, selections, leaves, term.coefficient
-
-
-def _decode(code: tuple) -> Term:
-    out, into, factors, selections, leaves, coefficient = code
-    labels: dict[int, Label] = {}
-
-    def axes(side: tuple) -> Axes:
-        return tuple(
-            tuple(labels.setdefault(number, Label(size)) for number, size in axis) for axis in side
-        )
-
-    nodes = [
-        Leaf(shape, itemsize, (), index, name.out or None)
-        for shape, itemsize, index, name in leaves
+    found = settled([terms for terms, *_ in wanted], residuals)
+    return [
+        Jacobian(terms, arrays, *rest)
+        for (terms, arrays), (_, *rest) in zip(found, wanted, strict=True)
     ]
-    term = Term(
-        axes(out),
-        axes(into),
-        tuple(Factor(nodes[0], tuple(labels[n] for n in numbers)) for numbers in factors),
-        coefficient,
-        tuple(
-            Selection(
-                labels[place],
-                labels.setdefault(label, Label(1)),  # on neither side: it only points
-                start,
-                step,
-                window,
-                nodes[0] if table else None,
-            )
-            for place, label, (start, step, window), table in selections
-        ),
-    )
-    return _on(term, nodes)

@@ -162,6 +162,11 @@ class Put(Moved):
 
 
 @dataclass(frozen=True, eq=False)
+class RealPart(Node):
+    """The real part of its operand."""
+
+
+@dataclass(frozen=True, eq=False)
 class OneHot(Node):
     """A selection as a matrix of places × labels, where nothing better can be done with it."""
 
@@ -234,65 +239,132 @@ class Write(Node):
         return (Write, self.shape, self.patterns)
 
 
-@dataclass(frozen=True)
-class Opaque:
-    """A linear map without a rule: exact all the same, known only by applying it.
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """A linear map known by applying it: exact, though its entries are written nowhere.
+
+    A primitive without a rule is one; so is what a convolution does to each sample alone.
 
     Attributes:
         name: the primitive's name, as the plan shows it.
-        function: the map itself, from its linear operands to a tuple of outputs.
-        inputs: the vertices of the linear operands.
-        outputs: the vertices of the outputs.
-        in_avals: shape and dtype of each operand.
-        out_avals: shape and dtype of each output.
+        function: from its operands to a tuple of outputs.
+        in_avals: shape and dtype of each operand, the batch axes before its own.
+        out_avals: shape and dtype of each output, likewise.
+        batch: the shape of the leading axes that it treats each on its own.
         directions: the ways it can be applied: "push" (to tangents), "pull" (to cotangents).
         work: multiplications and additions of one application.
+        opaque: whether no rule says which axes it leaves alone.
+        matrix_by: the one way to write its matrix, where it goes between real and complex arrays:
+            "push" for columns of a real operand, "pull" for rows of a real output.
+        real_linear: whether it may be no complex matrix (it conjugates, say), so that it has to be
+            applied to the whole of what meets it.
     """
 
     name: str
     function: Callable[..., Sequence[Any]]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
     in_avals: tuple[Any, ...]
     out_avals: tuple[Any, ...]
+    batch: Shape = ()
     directions: tuple[str, ...] = ("push", "pull")
     work: tuple[int, int] = (0, 0)
+    opaque: bool = True
+    matrix_by: str | None = None
+    real_linear: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Application:
-    """An opaque map applied to a batch: to dense Jacobians of its operands, or of the outputs.
+class Map(Node):
+    """The matrix of one output of an operator by one operand: batch, then output, then operand.
 
-    Attributes:
-        opaque: the map.
-        direction: "push" or "pull".
-        present: which operands (pushing) or outputs (pulling) are given; the rest are zero.
-        batch: the shape of the input (pushing) or output (pulling) of the given Jacobians.
+    Written out by applying the operator to an identity; mostly it is applied instead (`Apply`).
     """
 
-    opaque: Opaque
-    direction: str
-    present: tuple[int, ...]
-    batch: Shape
+    operator: Operator | None = None
+    target: int = 0
+    source: int = 0
 
     @property
-    def work(self) -> tuple[int, int]:
-        """Multiplications and additions of the whole batch."""
-        multiplications, additions = self.opaque.work
-        return multiplications * prod(self.batch), additions * prod(self.batch)
+    def sides(self) -> tuple[int, int, int]:
+        """The sizes of batch, output and operand."""
+        assert self.operator is not None
+        batch = prod(self.operator.batch)
+        out = prod(self.operator.out_avals[self.target].shape) // max(batch, 1)
+        into = prod(self.operator.in_avals[self.source].shape) // max(batch, 1)
+        return batch, out, into
+
+    @property
+    def direction(self) -> str:
+        """By columns or by rows: whichever are fewer of those that can be had."""
+        assert self.operator is not None
+        if self.operator.matrix_by:
+            return self.operator.matrix_by
+        _, out, into = self.sides
+        return min(self.operator.directions, key={"push": into, "pull": out}.__getitem__)
+
+    @property
+    def columns(self) -> int:
+        """How often the operator is applied to write the matrix."""
+        _, out, into = self.sides
+        return into if self.direction == "push" else out
+
+    @property
+    def multiplications(self) -> int:
+        """Those of the applications."""
+        assert self.operator is not None
+        return self.operator.work[0] * self.columns
+
+    @property
+    def additions(self) -> int:
+        """Those of the applications."""
+        assert self.operator is not None
+        return self.operator.work[1] * self.columns
+
+    @property
+    def signature(self) -> tuple:
+        """The operator, and which of its matrices."""
+        return (Map, id(self.operator), self.target, self.source, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Apply(Node):
-    """Number `position` of the arrays that an application returns; `cost` books its work once."""
+    """What an operator makes of a batch of tangents, or its transpose of cotangents.
 
-    application: Application | None = None
+    Pushed operands have the axes batch, own, columns; pulled ones columns, batch, own.
+
+    Attributes:
+        direction: "push" or "pull".
+        present: which operands (pushing) or outputs (pulling) are given; the rest are zero.
+        position: which output (pushing) or operand (pulling) this is.
+        columns: the size of what it is applied to at once.
+    """
+
+    operator: Operator | None = None
+    direction: str = "push"
+    present: tuple[int, ...] = ()
     position: int = 0
+    columns: int = 1
+
+    @property
+    def multiplications(self) -> int:
+        """Those of all columns; several positions of one application are booked once (`cost`)."""
+        assert self.operator is not None
+        return self.operator.work[0] * self.columns
+
+    @property
+    def additions(self) -> int:
+        """As the multiplications."""
+        assert self.operator is not None
+        return self.operator.work[1] * self.columns
+
+    @property
+    def application(self) -> tuple:
+        """What nodes of one application share, beside their operands."""
+        return (id(self.operator), self.direction, self.present, self.columns)
 
     @property
     def signature(self) -> tuple:
-        """The application and which output this is."""
-        return (Apply, id(self.application), self.position)
+        """The application, and which of its results."""
+        return (Apply, *self.application, self.position, self.shape)
 
 
 def schedule(roots: Iterable[Node]) -> tuple[list[Node], dict[int, int]]:
@@ -371,16 +443,23 @@ def cost(roots: Sequence[Node]) -> Cost:
         alive += 0 if isinstance(node, Leaf | Reshape) else node.nbytes
         peak = max(peak, alive)
         alive -= dying.get(step, 0)
-    applied = {
-        id(node.application): node.application for node in ordered if isinstance(node, Apply)
-    }
-    work = [application.work for application in applied.values() if application is not None]
+    counted = _once(ordered, place)
     return Cost(
-        sum(node.multiplications for node in ordered) + sum(products for products, _ in work),
-        sum(node.additions for node in ordered) + sum(sums for _, sums in work),
+        sum(node.multiplications for node in counted),
+        sum(node.additions for node in counted),
         peak,
         sum(_moved_bytes(node) for node in ordered),
     )
+
+
+def _once(ordered: Iterable[Node], place: dict[int, int]) -> list[Node]:
+    """The nodes that do work: of the results of one application only the first."""
+    working: dict[Any, Node] = {}
+    for node in ordered:
+        operands = tuple(place[id(operand)] for operand in node.operands)
+        key = (node.application, operands) if isinstance(node, Apply) else id(node)
+        working.setdefault(key, node)
+    return list(working.values())
 
 
 def _base(node: Node) -> Node:

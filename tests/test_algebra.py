@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from layouts import algebra
+from layouts import algebra, products
 from layouts.axes import Label, fresh_axes, labels_of
 from layouts.evaluate import evaluate
 from layouts.program import Leaf, cost
@@ -174,7 +174,7 @@ def test_combining_settling_and_transposing_keep_the_sum(data, out_shape, in_sha
     terms = data.draw(sums(pool, out_shape, in_shape, 4))
     expected = by_loops(terms, pool.arrays, out_shape, in_shape)
     agree(algebra.combine(terms), pool, expected, out_shape, in_shape)
-    settled = tuple(map(algebra.settle, terms))
+    settled = tuple(map(products.settle, terms))
     agree(settled, pool, expected, out_shape, in_shape)
     for term, before in zip(settled, terms, strict=True):
         assert stored_size(term.factors) <= stored_size(before.factors)
@@ -270,7 +270,7 @@ def test_a_contraction_of_three_takes_the_cheapest_order():
     i, k, m, n = (Label(extent) for extent in (2, 30, 31, 3))
     factors = [pool.factor((k, m)), pool.factor((i, k)), pool.factor((m, n))]
     order = {label: rank for rank, label in enumerate((i, n, k, m))}
-    (whole,) = algebra.contract(factors, {i, n}, order)
+    (whole,) = products.contract(factors, {i, n}, order)
     assert cost([whole.node]).multiplications == min(
         2 * 30 * 31 + 2 * 31 * 3, 30 * 31 * 3 + 2 * 30 * 3
     )

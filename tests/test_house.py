@@ -18,12 +18,13 @@ PURE = [
     "conventions",
     "errors",
     "graph",
+    "products",
     "program",
     "terms",
     "plan",
     "show",
 ]
-READERS = {"layouts.linearize", "layouts.counting", "layouts.naming.reading"}
+READERS = {"layouts.reader", "layouts.counting", "layouts.naming.reading"}
 
 
 def name_of(path):
@@ -79,7 +80,7 @@ def pure_modules():
 
 def test_the_reader_of_imports_sees_imports():
     assert "layouts.plan.orders" in imports("layouts.plan.plan")
-    assert {"jax", "jax.extend.core", "layouts.rules"} <= imports("layouts.linearize")
+    assert {"jax", "jax.extend.core", "layouts.rules"} <= imports("layouts.reader")
     assert of_jax(imports("layouts.evaluate"))
     assert "layouts.axes" in reached("layouts.plan")
     assert all(any(name.startswith(f"layouts.{part}") for name in pure_modules()) for part in PURE)

@@ -4,12 +4,11 @@ import pytest
 
 from layouts.program import (
     Add,
-    Application,
     Apply,
     Contract,
     Cost,
     Leaf,
-    Opaque,
+    Operator,
     Pattern,
     Reshape,
     Write,
@@ -145,8 +144,8 @@ def test_what_is_moved_is_read_and_written():
 
 @pytest.mark.parametrize("wanted", [(0, 1), (0,), (1,)])
 def test_an_application_is_booked_once_whichever_outputs_are_wanted(wanted):
-    opaque = Opaque("f", tuple, (0,), (1, 2), (), (), work=(7, 11))
-    application = Application(opaque, "push", (0,), (5, 3))
-    outputs = [Apply((2, 5, 3), 8, (leaf(0, 2, 5, 3),), application, n) for n in wanted]
+    operator = Operator("f", tuple, (), (), work=(7, 11))
+    operand = leaf(0, 2, 15)
+    outputs = [Apply((2, 5, 3), 8, (operand,), operator, "push", (0,), n, 15) for n in wanted]
     assert cost(outputs).multiplications == 7 * 15
     assert cost(outputs).additions == 11 * 15

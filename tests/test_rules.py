@@ -21,8 +21,13 @@ BY_PRIMITIVE = {
     "add": (lambda x: lax.add(jnp.sin(x), x), arrays((5, 3))),
     "broadcast_in_dim": (lambda x: lax.broadcast_in_dim(x, (5, 7, 3), (0, 2)), arrays((5, 3))),
     "convert_element_type": (lambda x: x.astype(F32).astype(x.dtype), arrays((5, 3))),
+    "conv_general_dilated": (
+        lambda x, K: lax.conv_general_dilated(x, K, (2,), [(1, 0)], rhs_dilation=(2,)),
+        arrays((2, 3, 11), (5, 3, 2)),
+    ),
     "copy": (jnp.copy, arrays((5, 3))),
     "copy_p": (lambda x: jnp.array(x, copy=True), arrays((5, 3))),
+    "cumsum": (lambda x: lax.cumsum(x, axis=1, reverse=True), arrays((3, 5, 2))),
     "div": (lambda x: x / jnp.arange(1.0, 6.0)[:, None], arrays((5, 3))),
     "dot_general": (
         lambda x: lax.dot_general(
@@ -35,6 +40,7 @@ BY_PRIMITIVE = {
         lambda x: lax.dynamic_slice(x, (jnp.argmax(x[:, 0]), -2), (2, 2)),
         arrays((5, 3)),
     ),
+    "fft": (lambda x: jnp.fft.fft(x).real, arrays((3, 5))),
     "gather": (lambda x: x[:, np.array([2, 0, -1, 2])], arrays((5, 3))),
     "optimization_barrier": (lambda x: sum(lax.optimization_barrier((x, x * 2))), arrays((5, 3))),
     "pad": (lambda x: lax.pad(x, 0.0, [(-1, 2, 1), (3, -1, 0)]), arrays((5, 3))),
@@ -43,6 +49,10 @@ BY_PRIMITIVE = {
         lambda x: x.at[np.array([3, 0, 3])].add(x[:3] * 2, mode="drop"),
         arrays((5, 3)),
     ),
+    "select_and_gather_add": (
+        lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 3), (1, 2), "VALID"),
+        arrays((3, 7)),
+    ),
     "slice": (lambda x: x[1:5:2, 2:], arrays((5, 3))),
     "split": (lambda x: jnp.split(x, [1, 3])[1], arrays((5, 3))),
     "stack": (lambda x: jnp.stack([x, 2 * x, x[::-1]], 1), arrays((5, 3))),
@@ -50,10 +60,20 @@ BY_PRIMITIVE = {
     "neg": (jnp.negative, arrays((5, 3))),
     "reduce_precision": (lambda x: lax.reduce_precision(x, 11, 52), arrays((5, 3))),
     "reduce_sum": (lambda x: x.sum((0, 2)), arrays((5, 3, 2))),
+    "reduce_window_sum": (
+        lambda x: lax.reduce_window(x, 0.0, lax.add, (1, 3), (1, 2), [(0, 0), (1, 0)]),
+        arrays((3, 7)),
+    ),
     "reshape": (lambda x: x.reshape(5, 2, 3), arrays((10, 3))),
     "select_n": (lambda x: jnp.where(x > 0, x, 3 * x), arrays((5, 3))),
     "squeeze": (lambda x: lax.squeeze(x, (1,)), arrays((5, 1, 3))),
     "sub": (lambda x: jnp.sin(x) - x, arrays((5, 3))),
+    "triangular_solve": (
+        lambda B: lax.linalg.triangular_solve(
+            jnp.arange(1.0, 19.0).reshape(2, 3, 3), B, left_side=False, transpose_a=True
+        ),
+        arrays((2, 5, 3)),
+    ),
     "transpose": (lambda x: lax.transpose(x, (2, 0, 1)), arrays((5, 3, 2))),
 }
 
@@ -72,7 +92,7 @@ def test_rule_is_exact(name):
     function, make = BY_PRIMITIVE[name]
     args = make(np.random.default_rng(3))
     graph = graph_of(function, *args)
-    assert not graph.opaques
+    assert set(graph.opaque) <= {"real"}  # after a Fourier transform
     wanted = jax.jacrev(function)(*args)
     rounding = "float32" if name == "convert_element_type" else "float64"
     for order in ("auto", "forward", "reverse"):
@@ -96,13 +116,14 @@ def test_the_function_for_a_primitive_holds_it(name):
 def test_what_has_a_rule_is_never_opaque(case):
     graph = graph_of_case(case)
     if case.known:
-        assert [opaque.name for opaque in graph.opaques] == []
+        assert graph.opaque == ()
 
 
 @pytest.mark.parametrize(
     ("function", "shapes", "names"),
     [
-        (lambda x: jnp.cumsum(x, 0), [(5, 3)], ["cumsum"]),
+        (lambda x: jnp.cumsum(x, 0), [(5,)], ["cumsum"]),
+        (lambda x: jnp.cumsum(x, 0), [(5, 3)], []),
         (lambda x: jnp.sin(x).reshape(4, 3), [(6, 2)], ["reshape"]),
         (
             lambda x: jnp.cumsum(jnp.fft.irfft(jnp.fft.rfft(x), n=5)),
@@ -120,8 +141,11 @@ def test_what_has_no_rule_is_named_in_the_plan(function, shapes, names):
     graph = graph_of(function, *arrays(*shapes)(np.random.default_rng(0)))
     plan = make_plan(graph)
     assert list(plan.opaque)[: len(names)] == names
-    assert all(f"{name} (opaque)" in str(plan) for name in names)
+    assert bool(names) == ("opaque" in str(plan)) and all(name in str(plan) for name in names)
 
+
+A7 = jnp.eye(7) + jnp.arange(49.0).reshape(7, 7) / 50
+K, X = jnp.arange(12.0).reshape(2, 3, 2), jnp.arange(84.0).reshape(4, 3, 7)
 
 # What is stored: terms, deltas of the first term, entries kept. Formulas are by hand.
 STRUCTURE = {
@@ -161,6 +185,19 @@ STRUCTURE = {
     "slice": (lambda x: x[1:4], 0, [(5,)], 1, 0, 0),
     "second difference": (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], 0, [(7,)], 3, 0, 1),
     "flip": (lambda x: x[::-1], 0, [(5, 3)], 1, 1, 0),
+    "cumulative sum": (lambda x: jnp.cumsum(x, 0), 0, [(5, 3)], 1, 1, 5 * 5),
+    "solve": (lambda b: jnp.linalg.solve(A7, b), 0, [(7, 3)], 1, 1, 7 * 7),
+    "pool": (
+        lambda x: lax.reduce_window(x, 0.0, lax.add, (1, 2), (1, 2), "VALID"),
+        0,
+        [(5, 6)],
+        1,
+        1,
+        3 * 6,
+    ),
+    "images": (lambda x: lax.conv(x, K, (1,), "VALID"), 0, [(5, 3, 7)], 1, 1, (2 * 6) * (3 * 7)),
+    "kernel": (lambda k: lax.conv(X, k, (1,), "VALID"), 0, [(5, 3, 2)], 1, 1, (4 * 6) * (3 * 2)),
+    "scan": (lambda x: lax.scan(lambda s, r: (s + r, s * 2.0), 0.0, x)[0], 0, [(5,)], 5, 0, 0),
     "pad": (lambda x: jnp.pad(x, 2), 0, [(5,)], 1, 0, 0),
     "constant": (lambda x: jnp.ones(3), 0, [(5,)], 0, None, 0),
     "x - x": (lambda x: x - x, 0, [(5,)], 0, None, 0),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 import layouts
 from layouts import Jacobian, LayoutError, cost, hessian, jacobian
-from tests.cases import CASES, DTYPES, STRUCTURES, clipped_backward, complexes, halving
+from tests.cases import CASES, DTYPES, STRUCTURES, complexes
 from tests.oracle import (
     BY_NAME,
     assert_same,
@@ -233,15 +233,6 @@ def test_functions_errors_pass_through():
 
     with pytest.raises(KeyError, match="of its own"):
         jacobian(fails)(X)
-
-
-@pytest.mark.parametrize(
-    ("function", "args", "order"),
-    [(clipped_backward, (X, normal(3)), "forward"), (halving, (X,), "reverse")],
-)
-def test_an_order_that_jax_cannot_execute_is_an_error(function, args, order):
-    with pytest.raises((TypeError, ValueError), match=r"mode|custom_vjp"):
-        jacobian(function, order=order)(*args)
 
 
 def test_the_wrapper_keeps_the_functions_name():

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-from layouts.linearize import INLINED
+from layouts.reader import INLINED
 from layouts.show.products import einsum, reduce
 from layouts.show.values import Shape, Value, Values
 from layouts.show.views import expand, full, index, reshape, transpose

@@ -13,17 +13,18 @@ from typing import Any
 
 import jax
 
-from layouts.algebra import settle
 from layouts.axes import Label
 from layouts.linearize import Linearized
 from layouts.naming.reading import read
 from layouts.plan import make_plan
+from layouts.products import settle
 from layouts.program import (
     Add,
     Apply,
     Contract,
     Identity,
     Leaf,
+    Map,
     Node,
     OneHot,
     Put,
@@ -101,8 +102,8 @@ class Named:
             if len(arrays) == 1:
                 return _moved(values, node, arrays[0])
             return values.unknown(type(node).__name__.lower(), arrays, [node.shape])[0]
-        application = node.application if isinstance(node, Apply) else None
-        through = application.opaque.name if application else "an opaque map"
+        operator = node.operator if isinstance(node, Apply | Map) else None
+        through = operator.name if operator else "an opaque map"
         return values.unique(f"<Jacobian through {through}>", node.shape)
 
 

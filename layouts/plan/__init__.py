@@ -3,7 +3,7 @@
 It works on labels and sizes; nothing here imports JAX or sees an array.
 """
 
-from layouts.plan.elimination import Elimination, Step
+from layouts.plan.elimination import Elimination
 from layouts.plan.plan import Plan, make_plan
 
-__all__ = ["Elimination", "Plan", "Step", "make_plan"]
+__all__ = ["Elimination", "Plan", "make_plan"]

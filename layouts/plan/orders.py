@@ -6,15 +6,18 @@ from dataclasses import replace
 from layouts.algebra import combine, compose
 from layouts.axes import labels_of
 from layouts.graph import Graph
-from layouts.plan.elimination import Elimination, Step
+from layouts.plan.elimination import Elimination
 from layouts.program import Node
 from layouts.terms import Terms
+
+# Vertices in the order in which they are eliminated.
+Order = tuple[int, ...]
 
 # Interval programming composes n³/6 pairs: a longer chain is left to the greedy order.
 LONGEST_CHAIN = 24
 
 
-def elementwise(graph: Graph) -> tuple[tuple[Step, ...], Graph]:
+def elementwise(graph: Graph) -> tuple[Order, Graph]:
     """Eliminate the vertices inside elementwise functions, which every order starts with.
 
     JAX writes `tanh′` and `gelu′` as several equations; eliminated first, they are one diagonal
@@ -26,9 +29,9 @@ def elementwise(graph: Graph) -> tuple[tuple[Step, ...], Graph]:
         into, out = state.into.get(vertex, {}), state.out.get(vertex, {})
         few = len(into) * len(out) <= len(into) + len(out)
         edges = (*into.values(), *out.values())
-        if few and not state.incident(vertex) and all(map(_diagonal, edges)):
+        if few and all(map(_diagonal, edges)):
             state.eliminate(vertex)
-            steps.append(Step("eliminate", vertex))
+            steps.append(vertex)
     left = {(u, v): terms for v, into in state.into.items() for u, terms in into.items()}
     return tuple(steps), replace(graph, edges=left)
 
@@ -38,46 +41,19 @@ def _diagonal(terms: Terms) -> bool:
     return all(not t.selections and {*labels_of(t.out)} == {*labels_of(t.into)} for t in terms)
 
 
-def forward(graph: Graph) -> tuple[Step, ...]:
+def forward(graph: Graph) -> Order:
     """From the inputs on: every product has an input's axes on its right."""
-    return tuple(_sweep(graph, list(range(len(graph.shapes))), "push"))
+    return tuple(graph.intermediates)
 
 
-def reverse(graph: Graph) -> tuple[Step, ...]:
+def reverse(graph: Graph) -> Order:
     """From the outputs back: every product has an output's axes on its left."""
-    return tuple(_sweep(graph, list(range(len(graph.shapes)))[::-1], "pull"))
+    return tuple(graph.intermediates[::-1])
 
 
-def _sweep(graph: Graph, vertices: list[int], direction: str) -> Iterator[Step]:
-    """Visit vertices in order; apply each opaque map before the vertices beyond it."""
-    free = set(graph.intermediates)
-    pending = dict(enumerate(graph.opaques))
-    waiting: list[int] = []
-    for vertex in vertices:
-        for number, opaque in list(pending.items()):
-            if vertex in (opaque.outputs if direction == "push" else opaque.inputs):
-                del pending[number]
-                yield Step(direction, number)
-        waiting.append(vertex)
-        held = {v for opaque in pending.values() for v in opaque.inputs + opaque.outputs}
-        yield from (Step("eliminate", v) for v in waiting if v in free and v not in held)
-        waiting = [v for v in waiting if v in held]
-    yield from (Step("eliminate", v) for v in waiting if v in free)
-
-
-def mixed(graph: Graph, pushed: int) -> tuple[Step, ...]:
-    """Greedy, with the first `pushed` opaque maps pushed and the others pulled."""
-    search = _Greedy(graph)
-    steps = list(search.exhaust())
-    for number in range(pushed):
-        search.state.push(number)
-        steps.append(Step("push", number))
-    for number in reversed(range(pushed, len(graph.opaques))):
-        search.state.pull(number)
-        steps.append(Step("pull", number))
-    if graph.opaques:
-        steps += _Greedy(graph, search.state).exhaust()
-    return tuple(steps)
+def greedy(graph: Graph) -> Order:
+    """The cheapest vertex next, at every step."""
+    return tuple(_Greedy(graph).exhaust())
 
 
 # What orders are compared by: multiplications, then additions.
@@ -92,11 +68,10 @@ class _Greedy:
         self.state = state or Elimination(graph)
         self.known: dict[tuple[int, int, int], tuple[tuple[Terms, ...], Price]] = {}
 
-    def exhaust(self, only_free: bool = False) -> Iterator[Step]:
-        """Eliminate every vertex that no opaque map touches, or only those that cost nothing."""
+    def exhaust(self, only_free: bool = False) -> Iterator[int]:
+        """Eliminate every vertex, or only those that cost nothing."""
         state = self.state
-        vertices = [v for v in self.graph.intermediates if not state.incident(v)]
-        price = {v: self._price(v) for v in vertices}
+        price = {v: self._price(v) for v in self.graph.intermediates}
         while price:
             vertex = min(price, key=lambda v: (price[v], v))
             if only_free and price[vertex][0] > 0:
@@ -104,7 +79,7 @@ class _Greedy:
             neighbours = {*state.into.get(vertex, {}), *state.out.get(vertex, {})}
             state.eliminate(vertex)
             del price[vertex]
-            yield Step("eliminate", vertex)
+            yield vertex
             price.update({v: self._price(v) for v in neighbours if v in price})
 
     def _price(self, vertex: int) -> Price:
@@ -145,13 +120,13 @@ def _beyond(nodes: list[Node], known: set[int]) -> Price:
     return products, sums
 
 
-def chain(graph: Graph) -> tuple[Step, ...] | None:
+def chain(graph: Graph) -> Order | None:
     """The exact optimum of a graph that is a chain once its free vertices are gone, else None.
 
     C(j,i) = min over k of C(j,k) + C(k,i) + the cost of composing what lies on both sides of k,
     for dense Jacobians m_j·m_k·n_i (the matrix-chain recurrence).
     """
-    if graph.opaques or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         return None
     search = _Greedy(graph)
     steps = list(search.exhaust(only_free=True))
@@ -166,7 +141,7 @@ def chain(graph: Graph) -> tuple[Step, ...] | None:
             best[i, i + length] = _cheapest_split(best, i, i + length)
     order: list[int] = []
     _unwind(best, 0, len(path) - 1, order)
-    return (*steps, *(Step("eliminate", path[place]) for place in order))
+    return (*steps, *(path[place] for place in order))
 
 
 def _cheapest_split(

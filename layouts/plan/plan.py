@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from layouts.algebra import settle
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.plan import orders
-from layouts.plan.elimination import Elimination, Step
+from layouts.plan.elimination import Elimination
+from layouts.products import settle
 from layouts.program import Cost, Node, cost
 from layouts.terms import Terms
 
@@ -21,18 +21,18 @@ class Plan:
 
     Attributes:
         name: "forward", "reverse", "greedy" or "optimal" (exact, on a chain).
-        steps: what is done, in order.
+        vertices: the intermediates in the order in which they are eliminated.
         cost: what it costs.
         fingerprint: the graph that it is for.
-        vertices: for each vertex its primitive and shape, for printing.
+        labels: for each vertex of the graph its primitive and shape, for printing.
         opaque: the names of the parts that have no structure.
     """
 
     name: str
-    steps: tuple[Step, ...]
+    vertices: orders.Order
     cost: Cost
     fingerprint: tuple
-    vertices: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    labels: tuple[tuple[str, tuple[int, ...]], ...] = ()
     opaque: tuple[str, ...] = ()
 
     def apply(self, graph: Graph) -> Results:
@@ -48,7 +48,7 @@ class Plan:
                 f"a function with {len(graph.shapes)} vertices of other shapes or structure",
                 "make a plan for this function and these shapes: layouts.cost(fun)(*args).plan",
             )
-        return _settled(Elimination(graph).run(self.steps))
+        return _settled(Elimination(graph).run(self.vertices))
 
     def __str__(self) -> str:
         """The steps, one a line."""
@@ -56,13 +56,13 @@ class Plan:
             f"{self.name}: {self.cost.multiplications:,} multiplications, "
             f"{self.cost.additions:,} additions, peak {self.cost.peak_bytes:,} bytes"
         ]
-        for kind, number in self.steps:
-            if kind == "eliminate":
-                primitive, shape = self.vertices[number]
-                what = f"v{number} {primitive} {'×'.join(map(str, shape)) or 'scalar'}"
-            else:
-                what = f"{self.opaque[number]} (opaque)"
-            lines.append(f"  {kind} {what}")
+        for number in self.vertices:
+            primitive, shape = self.labels[number]
+            lines.append(
+                f"  eliminate v{number} {primitive} {'×'.join(map(str, shape)) or 'scalar'}"
+            )
+        if self.opaque:
+            lines.append(f"  without structure (opaque): {', '.join(self.opaque)}")
         return "\n".join(lines)
 
 
@@ -73,7 +73,7 @@ def fingerprint(graph: Graph) -> tuple:
         graph.inputs,
         graph.outputs,
         tuple(sorted(graph.edges)),
-        tuple(opaque.name for opaque in graph.opaques),
+        tuple(operator.name for operator in graph.operators),
     )
 
 
@@ -107,38 +107,37 @@ def make_plan(graph: Graph, order: str = "auto") -> Plan:
     return min(plans, key=lambda plan: (plan.cost.multiplications, plan.cost.moved_bytes))
 
 
-def _costed(graph: Graph, name: str, steps: tuple[Step, ...]) -> Plan:
-    results = _settled(Elimination(graph).run(steps))
+def _costed(graph: Graph, name: str, vertices: orders.Order) -> Plan:
+    results = _settled(Elimination(graph).run(vertices))
     return Plan(
         name,
-        steps,
+        vertices,
         cost(roots(results)),
         fingerprint(graph),
         tuple(zip(graph.labels, graph.shapes, strict=True)),
-        tuple(opaque.name for opaque in graph.opaques),
+        graph.opaque,
     )
 
 
-def _forward(graph: Graph) -> Iterable[tuple[str, tuple[Step, ...]]]:
+def _forward(graph: Graph) -> Iterable[tuple[str, orders.Order]]:
     yield "forward", orders.forward(graph)
 
 
-def _reverse(graph: Graph) -> Iterable[tuple[str, tuple[Step, ...]]]:
+def _reverse(graph: Graph) -> Iterable[tuple[str, orders.Order]]:
     yield "reverse", orders.reverse(graph)
 
 
-def _all(graph: Graph) -> Iterable[tuple[str, tuple[Step, ...]]]:
-    """Every order worth costing; opaque maps that go one way only rule some of them out."""
-    pushable = [place for place, o in enumerate(graph.opaques) if "push" not in o.directions]
-    pullable = [place for place, o in enumerate(graph.opaques) if "pull" not in o.directions]
-    most = min(pushable, default=len(graph.opaques))
-    least = max(pullable, default=-1) + 1
-    if most == len(graph.opaques):
-        yield from _forward(graph)
-    if least == 0:
-        yield from _reverse(graph)
-    for pushed in sorted({min(least, most), most}):
-        yield "greedy", orders.mixed(graph, pushed)
+def _all(graph: Graph) -> Iterable[tuple[str, orders.Order]]:
+    """Every order worth costing.
+
+    A map that conjugates is no matrix: it is right only when applied to columns that start at real
+    inputs, or to rows that start at real outputs.
+    """
+    yield from _forward(graph)
+    yield from _reverse(graph)
+    if any(operator.real_linear for operator in graph.operators):
+        return
+    yield "greedy", orders.greedy(graph)
     exact = orders.chain(graph)
     if exact is not None:
         yield "optimal", exact

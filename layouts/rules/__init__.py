@@ -2,12 +2,12 @@
 
 A rule sees one equation of a linear program and returns, for each linear operand, the Jacobian of
 the output by it. No derivative is written here: JAX has linearised already. A primitive that is not
-in the table is opaque: exact all the same, but without structure.
+in the table is opaque: exact all the same, applied rather than written down.
 """
 
 from collections.abc import Callable, Mapping
 
-from layouts.rules import contraction, elementwise, selecting, shape
+from layouts.rules import contraction, elementwise, operators, selecting, shape
 from layouts.rules.equation import Equation
 from layouts.terms import Terms
 
@@ -20,30 +20,39 @@ RULES: dict[str, Rule] = {
     "add": elementwise.add,
     "add_any": elementwise.add,
     "broadcast_in_dim": shape.broadcast_in_dim,
+    "complex": elementwise.complex_,
     "concatenate": selecting.concatenate,
-    "convert_element_type": elementwise.convert,
+    "conv_general_dilated": operators.convolution,
+    "convert_element_type": elementwise.identity,
     "copy": elementwise.identity,
     "copy_p": elementwise.identity,
+    "cumsum": operators.cumulative_sum,
     "div": elementwise.div,
     "dot_general": contraction.dot_general,
     "dynamic_slice": selecting.dynamic_slice,
+    "fft": operators.fft,
     "gather": selecting.gather,
+    "imag": elementwise.imag,
     "mul": elementwise.mul,
     "neg": elementwise.neg,
     "optimization_barrier": elementwise.each,
     "pad": selecting.pad,
+    "real": elementwise.identity,
     "reduce_precision": elementwise.identity,
     "reduce_sum": shape.reduce_sum,
+    "reduce_window_sum": operators.window_sum,
     "reshape": shape.reshape,
     "rev": selecting.rev,
     "scatter-add": selecting.scatter_add,
     "select_n": elementwise.select_n,
+    "select_and_gather_add": operators.window_pick,
     "slice": selecting.slice_,
     "split": selecting.split,
     "squeeze": shape.squeeze,
     "stack": selecting.stack,
     "sub": elementwise.sub,
     "transpose": shape.transpose,
+    "triangular_solve": operators.triangular_solve,
 }
 
 __all__ = ["RULES", "Equation", "LocalJacobians", "Rule"]

@@ -8,7 +8,6 @@ the output side alone.
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 
 from layouts.algebra import identity as algebra_identity
 from layouts.axes import Axes, fresh_axes
@@ -75,13 +74,14 @@ def sub(equation: Equation) -> dict[int, Terms]:
     return _each(equation, (1, -1))
 
 
-def convert(equation: Equation) -> dict[int, Terms] | None:
-    """`out = x` in another dtype; taking the real part is no complex-linear map: opaque."""
-    if jnp.issubdtype(equation.operands[0].dtype, jnp.complexfloating) and not jnp.issubdtype(
-        equation.out.dtype, jnp.complexfloating
-    ):
-        return None
-    return identity(equation)
+def imag(equation: Equation) -> dict[int, Terms]:
+    """`out = Im x = Re(-i x)`; of what a matrix gives for a real output the real part is meant."""
+    return _each(equation, (-1j,))
+
+
+def complex_(equation: Equation) -> dict[int, Terms]:
+    """`out = x + i y`."""
+    return _each(equation, (1, 1j))
 
 
 def mul(equation: Equation) -> dict[int, Terms]:

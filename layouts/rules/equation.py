@@ -1,6 +1,6 @@
 """What a rule sees: one equation of a linear program."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,16 +41,35 @@ class Equation:
     """One equation: a primitive, its parameters, what goes in and what comes out.
 
     Attributes:
+        name: the primitive's.
         params: the primitive's parameters.
         operands: known and linear operands, in order.
-        out: shape and dtype of the output.
+        outs: shape and dtype of each output.
         leaf: registers an array as a residual and returns the symbolic array for it.
+        apply: runs the primitive: from its linear operands, of these or other shapes that it
+            takes, to its outputs.
+        directions: the ways in which JAX can apply it: "push" (tangents), "pull" (cotangents).
+        work: multiplications and additions of running it once.
     """
 
+    name: str
     params: Mapping[str, Any]
     operands: tuple[Operand, ...]
-    out: Operand
+    outs: tuple[Operand, ...]
     leaf: Callable[[jax.Array, str | None], Leaf]
+    apply: Callable[..., Sequence[jax.Array]]
+    directions: tuple[str, ...] = ("push", "pull")
+    work: tuple[int, int] = (0, 0)
+
+    @property
+    def out(self) -> Operand:
+        """The output, or the first of several."""
+        return self.outs[0]
+
+    @property
+    def linear(self) -> list[int]:
+        """The positions of the linear operands."""
+        return [n for n, operand in enumerate(self.operands) if operand.linear]
 
     def factor(self, axes: Axes, value: jax.Array, name: str | None) -> Factor:
         """A residual as a factor: its axes of size one carry no label and are squeezed away."""

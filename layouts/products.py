@@ -1,0 +1,298 @@
+"""Products of factors: contract, multiply, apply operators, two at a time in the cheapest order.
+
+They work on labels and symbolic arrays alone (see `layouts.program`): no numbers, no JAX.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import opt_einsum
+
+from layouts.axes import Axes, Label, labels_of, size, sizes
+from layouts.program import Apply, Contract, Map, Node, Reshape
+from layouts.terms import Factor, Term, Terms
+
+# The rank of each label in the order in which results are written.
+Order = dict[Label, int]
+
+# Every order of multiplying this many factors is tried: 180 for five.
+MOST_SEARCHED_FACTORS = 5
+
+
+def written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
+    """Rank labels: the output's, then the input's, then those to be summed."""
+    labels = dict.fromkeys((*labels_of(out), *labels_of(into), *middle))
+    return {label: rank for rank, label in enumerate(labels)}
+
+
+def contract(factors: Iterable[Factor], kept: set[Label], order: Order) -> tuple[Factor, ...]:
+    """Sum every label that is not kept; multiply factors of equal labels; leave the rest apart."""
+    groups: list[tuple[set[Label], list[Factor]]] = []
+    apart: list[Factor] = []
+    for factor in factors:
+        summed, members = set(factor.labels) - kept, [factor]
+        if not summed:
+            apart.append(factor)
+            continue
+        touched = [group for group in groups if not summed.isdisjoint(group[0])]
+        groups = [group for group in groups if summed.isdisjoint(group[0])]
+        for other, others in touched:
+            summed, members = summed | other, others + members
+        groups.append((summed, members))
+    for factor in apart:
+        host = next((members for _, members in groups if _absorbs(members, factor, kept)), None)
+        (groups.append((set(), [factor])) if host is None else host.append(factor))
+    results = [
+        _contract_group(members, kept, order) if summed else members[0]
+        for summed, members in groups
+    ]
+    return merge(results, order)
+
+
+def _absorbs(members: Sequence[Factor], factor: Factor, kept: set[Label]) -> bool:
+    """Whether a contraction's operand takes a factor in for less than its result would."""
+    result = kept & {label for member in members for label in member.labels}
+    if not result.issuperset(factor.labels):
+        return False
+    hosts = [size(m.labels) for m in members if {*m.labels} >= {*factor.labels}]
+    return min(hosts, default=size(result)) < size(result)
+
+
+def merge(factors: Iterable[Factor], order: Order) -> tuple[Factor, ...]:
+    """Multiply factors that carry the same labels into one: nothing grows."""
+    merged: dict[frozenset[Label], Factor] = {}
+    for factor in factors:
+        key = frozenset(factor.labels)
+        other = merged.get(key)
+        merged[key] = factor if other is None else multiply(other, factor, set(key), order)
+    return tuple(merged.values())
+
+
+def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -> Factor:
+    """Contract factors that summed labels tie together, two at a time, in the cheapest order."""
+    remaining = list(_sum_alone(factors, kept))
+    if any(matrix_of(factor.node) for factor in remaining):
+        return _around_operators(remaining, kept, order)[1]
+    for pair in _path(remaining, kept):
+        picked = [remaining[n] for n in pair]
+        remaining = [f for n, f in enumerate(remaining) if n not in pair]
+        needed = kept.union(*(f.labels for f in remaining))
+        remaining.append(multiply(picked[0], picked[1], needed, order))
+    (result,) = remaining
+    return result
+
+
+def _around_operators(
+    factors: list[Factor], kept: set[Label], order: Order
+) -> tuple[tuple[int, int], Factor]:
+    """Try every order where operators are among the factors, and price what comes out."""
+    if len(factors) == 1:
+        return (0, 0), factors[0]
+    found = []
+    for i, j in combinations(range(len(factors)), 2):
+        rest = [factor for n, factor in enumerate(factors) if n not in (i, j)]
+        if len(factors) > MOST_SEARCHED_FACTORS and {*factors[i].labels}.isdisjoint(
+            factors[j].labels
+        ):
+            continue
+        needed = kept.union(*(f.labels for f in rest))
+        both = multiply(factors[i], factors[j], needed, order)
+        price, result = _around_operators([*rest, both], kept, order)
+        products, sums = _work(both.node)
+        found.append(((price[0] + products, price[1] + sums), result))
+        if len(factors) > MOST_SEARCHED_FACTORS:
+            break
+    return min(found, key=lambda pair: pair[0])
+
+
+def _work(node: Node) -> tuple[int, int]:
+    """Multiplications and additions of a product, and of writing the matrices in it."""
+    nodes = [node, *(m for operand in node.operands if (m := matrix_of(operand)) is not None)]
+    return sum(n.multiplications for n in nodes), sum(n.additions for n in nodes)
+
+
+def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
+    """Sum labels that one factor alone carries, before anything is multiplied."""
+    for factor in factors:
+        others = kept.union(*(f.labels for f in factors if f is not factor))
+        inside = tuple(label for label in factor.labels if label in others)
+        if len(inside) == len(factor.labels):
+            yield factor
+        else:
+            yield Factor(contract_node((factor,), inside), inside)
+
+
+def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ...]]:
+    """The order of pairwise products: exact for few factors, by opt_einsum's greedy for many."""
+    if len(factors) <= 2:
+        return ((0, 1),)[: len(factors) - 1]
+    inputs = [frozenset(factor.labels) for factor in factors]
+    if len(inputs) <= MOST_SEARCHED_FACTORS:
+        return _cheapest(inputs, frozenset(kept))[1]
+    everything = frozenset().union(*inputs)
+    extents = {label: label.size for label in everything}
+    return opt_einsum.paths.greedy(inputs, everything & kept, extents)
+
+
+def _cheapest(
+    inputs: list[frozenset[Label]], kept: frozenset[Label]
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Try every order; opt_einsum's own exhaustive search misprices products without a sum."""
+    if len(inputs) == 1:
+        return 0, ()
+    found = []
+    for i, j in combinations(range(len(inputs)), 2):
+        rest = [labels for n, labels in enumerate(inputs) if n not in (i, j)]
+        both = inputs[i] | inputs[j]
+        price, path = _cheapest([*rest, both & kept.union(*rest)], kept)
+        found.append((price + size(both), ((i, j), *path)))
+    return min(found)
+
+
+def multiply(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:
+    """Multiply two factors and sum the labels that nothing else needs.
+
+    A sum over one whole side of an operator's matrix applies the operator.
+    """
+    found = [f for f in (_applied(left, right, needed), _applied(right, left, needed)) if f]
+    if found:
+        return min(found, key=lambda factor: _work(factor.node))
+    first, second = sorted((left, right), key=lambda f: [order[label] for label in f.labels])
+    labels = _product_labels(first.labels, second.labels, needed, order)
+    return Factor(contract_node((first, second), labels), labels)
+
+
+def matrix_of(node: Node) -> Map | None:
+    """The operator's matrix that a node is, perhaps with its axes split into digits."""
+    while isinstance(node, Reshape):
+        (node,) = node.operands
+    return node if isinstance(node, Map) else None
+
+
+def both_ways(terms: Terms) -> Terms:
+    """Let operators between real and complex arrays be pushed and pulled: both ends are real."""
+    return tuple(replace(term, factors=tuple(map(_both_ways, term.factors))) for term in terms)
+
+
+def _both_ways(factor: Factor) -> Factor:
+    node = matrix_of(factor.node)
+    if node is None or node.operator is None or not node.operator.matrix_by:
+        return factor
+    freed = replace(node, operator=replace(node.operator, directions=("push", "pull")))
+    return Factor(replace(freed, shape=sizes(factor.labels)), factor.labels)
+
+
+def _applied(matrix: Factor, other: Factor, needed: set[Label]) -> Factor | None:
+    """Apply an operator to a factor, or its transpose; None where that is not their product."""
+    node = matrix_of(matrix.node)
+    if node is None or node.operator is None:
+        return None
+    batch, out, into = _sides(node, matrix.labels)
+    summed = {*matrix.labels, *other.labels} - needed
+    for direction, source, target in (("push", into, out), ("pull", out, into)):
+        fits = summed == {*source} and summed <= {*other.labels}
+        apart = {*target}.isdisjoint(other.labels)
+        if summed and fits and apart and direction in node.operator.directions:
+            columns = tuple(n for n in other.labels if n not in (*source, *batch))
+            return _application(node, direction, other, (batch, source, target, columns))
+    return None
+
+
+def _application(
+    node: Map, direction: str, other: Factor, sides: tuple[tuple[Label, ...], ...]
+) -> Factor:
+    batch, source, target, columns = sides
+    if direction == "push":
+        given, present, position = (*batch, *source, *columns), node.source, node.target
+        labels = (*batch, *target, *columns)
+    else:
+        given, present, position = (*columns, *batch, *source), node.target, node.source
+        labels = (*columns, *batch, *target)
+    operand = other.node if given == other.labels else contract_node((other,), given)
+    itemsize = max(node.itemsize, operand.itemsize)
+    result = Apply(
+        sizes(labels),
+        itemsize,
+        (operand,),
+        node.operator,
+        direction,
+        (present,),
+        position,
+        size(columns),
+    )
+    return Factor(result, labels)
+
+
+def _sides(node: Map, labels: Sequence[Label]) -> tuple[tuple[Label, ...], ...]:
+    """A matrix's labels by side; none has size one, so that their sizes tell."""
+    found, rest = [], list(labels)
+    for extent in node.sides:
+        side: list[Label] = []
+        while size(side) < extent:
+            side.append(rest.pop(0))
+        found.append(tuple(side))
+    return tuple(found)
+
+
+def _product_labels(
+    first: Sequence[Label], second: Sequence[Label], needed: set[Label], order: Order
+) -> tuple[Label, ...]:
+    """The labels of a product in the order in which it is computed without transposing.
+
+    A sum gives its shared labels, then those of one side, then those of the other; a factor that
+    carries all labels keeps its own; an outer product goes by rank, labels to be summed last.
+    """
+    both, either = {*first} & {*second}, {*first} | {*second}
+    if both - needed:
+        shared = [label for label in first if label in both]
+        apart = [label for label in (*first, *second) if label not in both]
+        return tuple(label for label in (*shared, *apart) if label in needed)
+    whole = next((labels for labels in (first, second) if {*labels} == either), None)
+    return tuple(whole or sorted(either, key=order.__getitem__))
+
+
+def contract_node(factors: Sequence[Factor], output: tuple[Label, ...]) -> Contract:
+    """Write a contraction with numbers for labels; one that no factor carries is broadcast."""
+    number: dict[Label, int] = {}
+    indices = tuple(
+        tuple(number.setdefault(label, len(number)) for label in factor.labels)
+        for factor in factors
+    )
+    return Contract(
+        sizes(output),
+        max(factor.node.itemsize for factor in factors),
+        tuple(factor.node for factor in factors),
+        indices,
+        tuple(number.setdefault(label, len(number)) for label in output),
+        sizes(number),
+    )
+
+
+def product(term: Term) -> Factor | None:
+    """Multiply all factors of a term into one, small ones first; None where there are none."""
+    order = written_order(term.out, term.into)
+    remaining = sorted(term.factors, key=lambda factor: size(factor.labels))
+    while len(remaining) > 1:
+        a, b = min(
+            combinations(remaining, 2), key=lambda pair: size({*pair[0].labels, *pair[1].labels})
+        )
+        remaining = [f for f in remaining if f is not a and f is not b]
+        remaining.append(multiply(a, b, {*a.labels, *b.labels}, order))
+    return remaining[0] if remaining else None
+
+
+def settle(term: Term) -> Term:
+    """Multiply each factor into another that carries its labels too, so that less is stored."""
+    order = written_order(term.out, term.into)
+    factors = sorted(term.factors, key=lambda factor: size(factor.labels), reverse=True)
+    kept: list[Factor] = []
+    while factors:
+        factor = factors.pop()
+        hosts = [n for n, host in enumerate(factors) if {*factor.labels} <= {*host.labels}]
+        if hosts:
+            host = factors[hosts[-1]]
+            factors[hosts[-1]] = multiply(factor, host, {*host.labels}, order)
+        else:
+            kept.append(factor)
+    return replace(term, factors=tuple(kept))

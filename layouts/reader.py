@@ -1,0 +1,325 @@
+"""Reads a linear program: each equation becomes edges of the graph, by its rule or as an operator.
+
+Calls are read as if their body stood in their place, short scans as their steps one by one. Only
+this module, `layouts.rules` and `layouts.counting` read jaxprs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+
+from layouts.algebra import entry, identity, transpose
+from layouts.counting import count_equation, inner_jaxprs, primitives
+from layouts.graph import Graph
+from layouts.plan.elimination import Elimination
+from layouts.program import Leaf
+from layouts.rules import RULES, Equation, LocalJacobians
+from layouts.rules.equation import Operand
+from layouts.rules.operators import opaque, partial
+from layouts.terms import Terms
+
+# Calls that are read as if their body stood in their place, with the parameter that holds it.
+INLINED = {
+    "checkpoint": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "remat": "jaxpr",
+    "remat2": "jaxpr",
+}
+
+# A scan is read step by step up to this many steps, and this many equations in all.
+MOST_STEPS = 16
+MOST_EQUATIONS = 256
+
+
+def read(
+    closed: ClosedJaxpr, named: Sequence[tuple[Any, str]] = ()
+) -> tuple[Graph, list[jax.Array]]:
+    """Read a linear program.
+
+    Args:
+        closed: the program; its constants are the residuals.
+        named: arrays that formulas call by a name.
+
+    Returns:
+        The graph of local Jacobians and the array for each of its leaves.
+    """
+    reader = _Reader(list(named))
+    sources = [reader.vertex(var, "input") for var in closed.jaxpr.invars]
+    constants = [Known(const, reader.name_of(const)) for const in closed.consts]
+    reader.graph.inputs = tuple(source.number for source in sources)
+    results = reader.read(closed.jaxpr, constants, sources)
+    reader.graph.outputs = tuple(
+        reader.output(result, var)
+        for result, var in zip(results, closed.jaxpr.outvars, strict=True)
+    )
+    return reader.graph.pruned(), reader.residuals
+
+
+@dataclass(frozen=True)
+class Known:
+    """A value that does not depend on the inputs differentiated by: a residual."""
+
+    value: Any
+    name: str | None = None
+    number: complex | None = None
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A value that depends linearly on the inputs."""
+
+    number: int
+
+
+Value = Vertex | Known
+
+
+@dataclass
+class _Reader:
+    """Reads jaxprs into a graph."""
+
+    named: list[tuple[Any, str]]
+    graph: Graph = field(default_factory=Graph)
+    residuals: list[jax.Array] = field(default_factory=list)
+    leaves: dict[int, Leaf] = field(default_factory=dict)
+
+    def name_of(self, value: Any) -> str | None:
+        """The name of an array that is one of the user's own."""
+        return next((name for array, name in self.named if array is value), None)
+
+    def leaf(self, value: jax.Array, name: str | None) -> Leaf:
+        """Register a residual, once for each array."""
+        if id(value) not in self.leaves:
+            leaf = Leaf(value.shape, value.dtype.itemsize, (), len(self.residuals), name)
+            self.leaves[id(value)] = leaf
+            self.graph.leaves.append(leaf)
+            self.residuals.append(value)
+        return self.leaves[id(value)]
+
+    def vertex(self, var: Any, label: str) -> Vertex:
+        """Add a vertex for a variable of the linear program."""
+        itemsize = getattr(var.aval.dtype, "itemsize", 0)
+        is_complex = jnp.issubdtype(var.aval.dtype, jnp.complexfloating)
+        return Vertex(self.graph.add_vertex(var.aval.shape, itemsize, label, is_complex))
+
+    def read(
+        self, jaxpr: Jaxpr, constants: Sequence[Value], arguments: Sequence[Value]
+    ) -> list[Value]:
+        """Read a jaxpr's equations; returns what its outputs are."""
+        environment: dict[Var, Value] = {}
+        environment.update(zip(jaxpr.constvars, constants, strict=True))
+        environment.update(zip(jaxpr.invars, arguments, strict=True))
+
+        def lookup(atom: Any) -> Value:
+            return _literal(atom) if isinstance(atom, Literal) else environment[atom]
+
+        for equation in jaxpr.eqns:
+            operands = [lookup(atom) for atom in equation.invars]
+            environment.update(zip(equation.outvars, self.step(equation, operands), strict=True))
+        return [lookup(atom) for atom in jaxpr.outvars]
+
+    def body(self, closed: Any, arguments: Sequence[Value]) -> list[Value]:
+        """Read a jaxpr, closed or not, in the place where it is called."""
+        constants = [Known(const) for const in getattr(closed, "consts", ())]
+        return self.read(getattr(closed, "jaxpr", closed), constants, arguments)
+
+    def step(self, equation: JaxprEqn, operands: Sequence[Value]) -> Sequence[Value]:
+        """Read one equation: run it, read its body, or make edges of it."""
+        name, params = equation.primitive.name, equation.params
+        if all(isinstance(operand, Known) for operand in operands):
+            return [Known(v) for v in bind(equation, [o.value for o in operands])]  # type: ignore[union-attr]
+        if name in INLINED and INLINED[name] in params:
+            return self.body(params[INLINED[name]], operands)
+        if name == "scan" and _short(params):
+            return self.scan(equation, operands)
+        if name == "cond" and _decided(operands[0]):
+            branches = params["branches"]
+            chosen = int(np.clip(operands[0].value, 0, len(branches) - 1))  # type: ignore[union-attr]
+            return self.body(branches[chosen], operands[1:])
+        return self.edges(equation, operands)
+
+    def edges(self, equation: JaxprEqn, operands: Sequence[Value]) -> Sequence[Vertex]:
+        """Add an equation's local Jacobians, by its rule or else by applying it."""
+        targets = [self.vertex(var, equation.primitive.name) for var in equation.outvars]
+        if all(0 in self.graph.shapes[target.number] for target in targets):
+            return targets
+        seen = self.equation(equation, operands)
+        jacobians: LocalJacobians = None
+        if equation.primitive.name in RULES:
+            jacobians = RULES[equation.primitive.name](seen)
+        elif alone := _left_alone(equation, operands):
+            jacobians = partial(seen, alone, padded=True)
+        if jacobians is None:
+            jacobians = opaque(seen)
+        for key, terms in jacobians.items():
+            position, place = key if isinstance(key, tuple) else (key, 0)
+            self.edge(operands[position], targets[place], terms)
+        return targets
+
+    def edge(self, source: Value, target: Vertex, terms: Terms) -> None:
+        """Add one local Jacobian, unless there is nothing to differentiate by."""
+        assert isinstance(source, Vertex)
+        if 0 not in self.graph.shapes[source.number]:
+            self.graph.add_edge(source.number, target.number, terms)
+
+    def equation(self, equation: JaxprEqn, operands: Sequence[Value]) -> Equation:
+        """What a rule sees of an equation."""
+        seen = []
+        for atom, operand in zip(equation.invars, operands, strict=True):
+            aval: Any = atom.aval
+            known = operand if isinstance(operand, Known) else Known(None)
+            seen.append(Operand(aval.shape, aval.dtype, known.value, known.number, known.name))
+        outs: list[Any] = [var.aval for var in equation.outvars]
+
+        def apply(*tangents: jax.Array) -> Sequence[jax.Array]:
+            given = iter(tangents)
+            return bind(
+                equation, [o.value if isinstance(o, Known) else next(given) for o in operands]
+            )
+
+        return Equation(
+            equation.primitive.name,
+            equation.params,
+            tuple(seen),
+            tuple(Operand(out.shape, out.dtype) for out in outs),
+            self.leaf,
+            apply,
+            _directions(equation),
+            count_equation(equation)[:2],
+        )
+
+    def scan(self, equation: JaxprEqn, operands: Sequence[Value]) -> list[Value]:
+        """Read a scan as its steps, each with its entry of what is scanned over."""
+        params = equation.params
+        body = getattr(params["jaxpr"], "jaxpr", params["jaxpr"])
+        carried = sum(map(_same_rank, equation.outvars, body.outvars))
+        fixed = sum(map(_same_rank, equation.invars, body.invars)) - carried
+        constants, scanned = operands[:fixed], operands[fixed + carried :]
+        carry = list(operands[fixed : fixed + carried])
+        steps = range(params["length"])
+        stacked: dict[int, list[Value]] = {}
+        for step in steps[::-1] if params["reverse"] else steps:
+            entries = [self.entry(operand, step) for operand in scanned]
+            results = self.body(params["jaxpr"], [*constants, *carry, *entries])
+            carry, stacked[step] = results[: len(carry)], results[len(carry) :]
+        columns = zip(*(stacked[step] for step in steps), strict=True)
+        return [*carry, *(self.stack(list(column)) for column in columns)]
+
+    def entry(self, operand: Value, step: int) -> Value:
+        """`x[step]`, along the first axis."""
+        if isinstance(operand, Known):
+            return Known(operand.value[step])
+        shape = self.graph.shapes[operand.number]
+        result = self._like(operand, shape[1:], "slice")
+        if 0 not in shape:
+            self.edge(operand, result, entry(shape, step))
+        return result
+
+    def stack(self, rows: list[Value]) -> Value:
+        """The rows as one array, along a new first axis."""
+        if all(isinstance(row, Known) for row in rows):
+            return Known(jnp.stack([row.value for row in rows]))  # type: ignore[union-attr]
+        first = next(row for row in rows if isinstance(row, Vertex))
+        shape = self.graph.shapes[first.number]
+        whole = (len(rows), *shape)
+        result = self._like(first, whole, "stack")
+        for step, row in enumerate(rows):
+            if isinstance(row, Vertex) and 0 not in shape:
+                self.edge(row, result, transpose(entry(whole, step)))
+        return result
+
+    def _like(self, vertex: Vertex, shape: tuple[int, ...], label: str) -> Vertex:
+        """A new vertex of the dtype of another."""
+        graph, number = self.graph, vertex.number
+        return Vertex(
+            graph.add_vertex(shape, graph.itemsizes[number], label, graph.complex[number])
+        )
+
+    def output(self, result: Value, atom: Any) -> int:
+        """An output is a vertex of its own, so that an input may be one, or one be used on."""
+        number = self.vertex(atom, "output").number
+        if isinstance(result, Vertex) and 0 not in atom.aval.shape:
+            self.graph.add_edge(result.number, number, identity(atom.aval.shape))
+        return number
+
+
+def _literal(atom: Literal) -> Known:
+    number = atom.val.item() if np.ndim(atom.val) == 0 and hasattr(atom.val, "item") else atom.val
+    aval: Any = atom.aval
+    value = np.asarray(atom.val, dtype=aval.dtype)
+    return Known(value, None, number if np.ndim(number) == 0 else None)
+
+
+def bind(equation: JaxprEqn, values: Sequence[Any]) -> Sequence[jax.Array]:
+    """Run one equation."""
+    params = equation.primitive.get_bind_params(equation.params)
+    result = equation.primitive.bind(*values, **params)
+    return result if equation.primitive.multiple_results else [result]
+
+
+def _directions(equation: JaxprEqn) -> tuple[str, ...]:
+    """JAX only pulls cotangents through a custom_vjp, and only pushes tangents through a while."""
+    inside = {equation.primitive.name}
+    for body in inner_jaxprs(equation.params):
+        inside.update(primitives(body))
+    if "custom_lin" in inside:
+        return ("pull",)
+    return ("push",) if "while" in inside else ("push", "pull")
+
+
+def _short(params: Any) -> bool:
+    """Whether a scan is read step by step."""
+    body = getattr(params["jaxpr"], "jaxpr", params["jaxpr"])
+    equations = params["length"] * len(body.eqns)
+    return 0 < params["length"] <= MOST_STEPS and equations <= MOST_EQUATIONS
+
+
+def _same_rank(outside: Any, inside: Any) -> bool:
+    """Whether a scan hands a value over whole: what is scanned has one axis more outside."""
+    return len(outside.aval.shape) == len(inside.aval.shape)
+
+
+def _decided(predicate: Value) -> bool:
+    """Whether the branch of a cond is known while reading."""
+    return isinstance(predicate, Known) and not isinstance(predicate.value, jax.core.Tracer)
+
+
+def _left_alone(equation: JaxprEqn, operands: Sequence[Value]) -> dict[int, int]:
+    """The axes that a linear solve leaves alone (right-hand sides): output axis → operand axis.
+
+    Read off the program that solves. It is read for that alone: JAX differentiates a solve by its
+    matrix, and takes what the program has made of the matrix for constant.
+    """
+    if equation.primitive.name != "custom_linear_solve":
+        return {}
+    jaxprs, counts = equation.params["jaxprs"], equation.params["const_lengths"]
+    linear = [n for n, operand in enumerate(operands) if isinstance(operand, Vertex)]
+    if linear != [len(operands) - 1] or "while" in primitives(jaxprs.solve.jaxpr):
+        return {}
+    first, reader = counts.matvec + counts.vecmat, _Reader([])
+    source = reader.vertex(equation.invars[-1], "input")
+    reader.graph.inputs = (source.number,)
+    (result,) = reader.body(jaxprs.solve, [*operands[first : first + counts.solve], source])
+    reader.graph.outputs = (reader.output(result, equation.outvars[0]),)
+    graph = reader.graph.pruned()
+    (terms,) = Elimination(graph).run(graph.intermediates).values()
+    alone = [
+        {
+            (n, m)
+            for n, out in enumerate(term.out)
+            for m, into in enumerate(term.into)
+            if len(out) == 1 and out == into and all(out[0] not in f.labels for f in term.factors)
+        }
+        for term in terms
+    ]
+    return dict(set.intersection(*alone)) if alone else {}

@@ -1,0 +1,191 @@
+"""Primitives that are applied rather than written down: what mixes axes through no array at hand.
+
+A cumulative sum, a convolution, a Fourier transform, a solve mixes some axes and leaves others
+alone (samples, channels). Those are deltas; on the rest the primitive itself is the matrix.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import jax
+import jax.numpy as jnp
+
+from layouts.axes import Axes, Label, fresh_axes, labels_of, sizes
+from layouts.program import Map, Operator
+from layouts.rules.equation import Equation, Operand
+from layouts.terms import Factor, Term, Terms
+
+
+def opaque(equation: Equation) -> dict[tuple[int, int], Terms]:
+    """No rule: the whole primitive, by each linear operand, for each output."""
+    linear = equation.linear
+    outs = [n for n, out in enumerate(equation.outs) if jnp.issubdtype(out.dtype, jnp.inexact)]
+
+    def function(*tangents: jax.Array) -> Sequence[jax.Array]:
+        results = equation.apply(*tangents)
+        return [results[n] for n in outs]
+
+    operator = Operator(
+        equation.name,
+        function,
+        tuple(_aval(equation.operands[n].shape, equation.operands[n].dtype) for n in linear),
+        tuple(_aval(equation.outs[n].shape, equation.outs[n].dtype) for n in outs),
+        (),
+        equation.directions,
+        equation.work,
+        matrix_by=_matrix_by(equation),
+        real_linear=any(map(_is_complex, (*equation.operands, *equation.outs))),
+    )
+    found: dict[tuple[int, int], Terms] = {}
+    for source, position in enumerate(linear):
+        for target, place in enumerate(outs):
+            operand, result = equation.operands[position], equation.outs[place]
+            if 0 not in operand.shape + result.shape:
+                axes = fresh_axes(result.shape), fresh_axes(operand.shape)
+                labels = labels_of(axes[0] + axes[1])
+                found[position, place] = _term(*axes, labels, operator, target, source)
+    return found
+
+
+def _term(
+    out: Axes, into: Axes, labels: tuple[Label, ...], operator: Operator, target: int, source: int
+) -> Terms:
+    itemsize = operator.out_avals[target].dtype.itemsize
+    node = Map(sizes(labels), itemsize, (), operator, target, source)
+    return (Term(out, into, (Factor(node, labels),)),)
+
+
+def _matrix_by(equation: Equation) -> str | None:
+    """Between real and complex arrays a matrix has columns of the real, or rows of the real."""
+    operands = any(_is_complex(operand) for operand in equation.operands if operand.linear)
+    outs = any(map(_is_complex, equation.outs))
+    if operands == outs:
+        return None
+    return "pull" if operands else "push"
+
+
+def _is_complex(operand: Operand) -> bool:
+    return bool(jnp.issubdtype(operand.dtype, jnp.complexfloating))
+
+
+def _aval(shape: Sequence[int], dtype: jnp.dtype) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(tuple(shape), dtype)
+
+
+def partial(
+    equation: Equation,
+    alone: Mapping[int, int],
+    each: Mapping[int, int] | None = None,
+    padded: bool = False,
+) -> dict[int, Terms]:
+    """A primitive that leaves axes alone: deltas there, the primitive on the rest.
+
+    Args:
+        equation: has one linear operand and one output.
+        alone: output axis → operand axis, where the map is the same all along.
+        each: likewise, where it is another for each index (a batch).
+        padded: the primitive takes no other sizes: along `alone` its operand is filled with zeros.
+    """
+    each = each or {}
+    (position,) = equation.linear
+    operand, result = equation.operands[position], equation.out
+    into, out = list(fresh_axes(operand.shape)), list(fresh_axes(result.shape))
+    for target, source in {**alone, **each}.items():
+        out[target] = into[source]
+    shapes = [list(operand.shape), list(result.shape)]
+    for target, source in alone.items():
+        shapes[0][source] = shapes[1][target] = 1
+    batches = [list(each.values()), list(each)]
+    front = range(len(each))
+
+    def function(tangent: jax.Array) -> Sequence[jax.Array]:
+        tangent = jnp.moveaxis(tangent, front, batches[0])
+        if padded:
+            rest = zip(operand.shape, tangent.shape, strict=True)
+            tangent = jnp.pad(tangent, [(0, full - given) for full, given in rest])
+        (applied,) = equation.apply(tangent)
+        if padded:
+            applied = applied[tuple(slice(extent) for extent in shapes[1])]
+        return [jnp.moveaxis(applied, batches[1], front)]
+
+    avals = [
+        _aval([shape[n] for n in batch] + [e for n, e in enumerate(shape) if n not in batch], dtype)
+        for shape, batch, dtype in zip(shapes, batches, (operand.dtype, result.dtype), strict=True)
+    ]
+    way = _matrix_by(equation)
+    repeated = 1 if padded else prod(operand.shape[source] for source in alone.values())
+    products, sums = (-(-count // max(repeated, 1)) for count in equation.work)
+    operator = Operator(
+        equation.name,
+        function,
+        (avals[0],),
+        (avals[1],),
+        tuple(operand.shape[n] for n in batches[0]),
+        (way,) if way else equation.directions,
+        (products, sums),
+        not (alone or each),
+        way,
+    )
+    shared = {*labels_of(out)} & {*labels_of(into)}
+    apart = [label for label in labels_of(out) + labels_of(into) if label not in shared]
+    labels = (*labels_of(into[n] for n in batches[0]), *apart)
+    return {position: _term(tuple(out), tuple(into), labels, operator, 0, 0)}
+
+
+def cumulative_sum(equation: Equation) -> dict[int, Terms]:
+    """`out[i] = Σ_{j≤i} x[j]` along one axis."""
+    axis = equation.params["axis"]
+    return partial(equation, {n: n for n in range(len(equation.out.shape)) if n != axis})
+
+
+def fft(equation: Equation) -> dict[int, Terms]:
+    """A discrete Fourier transform of the last axes."""
+    left = len(equation.out.shape) - len(equation.params["fft_lengths"])
+    return partial(equation, {n: n for n in range(left)})
+
+
+def window_sum(equation: Equation) -> dict[int, Terms]:
+    """Sums over windows: the axes whose window is one entry are left alone."""
+    return partial(equation, {n: n for n in _untouched(equation)})
+
+
+def window_pick(equation: Equation) -> dict[int, Terms] | None:
+    """The entry of each window that another array has its extreme in: each sample its own."""
+    if equation.linear != [0]:
+        return None
+    return partial(equation, {}, {n: n for n in _untouched(equation)})
+
+
+def _untouched(equation: Equation) -> list[int]:
+    params = equation.params
+    rank = len(equation.out.shape)
+    ones = (1,) * rank
+    touched = zip(
+        params["window_dimensions"],
+        params["window_strides"] or ones,
+        params["padding"] or ((0, 0),) * rank,
+        params.get("base_dilation") or ones,
+        strict=True,
+    )
+    return [n for n, entry in enumerate(touched) if entry == (1, 1, (0, 0), 1)]
+
+
+def triangular_solve(equation: Equation) -> dict[int, Terms] | None:
+    """`A x = b` or `x A = b` by b: each system of a batch its own, each right-hand side alike."""
+    if equation.linear != [1]:
+        return None
+    rank = len(equation.out.shape)
+    sides = rank - 1 if equation.params["left_side"] else rank - 2
+    return partial(equation, {sides: sides}, {n: n for n in range(rank - 2)})
+
+
+def convolution(equation: Equation) -> dict[int, Terms] | None:
+    """By the images each sample alike; by the kernel each output feature alike."""
+    left, right, out = equation.params["dimension_numbers"]
+    if equation.params["batch_group_count"] > 1 or len(equation.linear) > 1:
+        return None
+    if equation.linear == [0]:
+        return partial(equation, {out[0]: left[0]})
+    if equation.params["feature_group_count"] > 1:
+        return None
+    return partial(equation, {out[1]: right[0]})

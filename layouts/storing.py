@@ -1,0 +1,173 @@
+"""Terms as a Jacobian stores them: factors that are arrays, and a structure of plain values.
+
+While a Jacobian is worked out its factors are symbolic. Stored, each is a `Leaf` whose index is a
+place in a tuple of arrays, so that the arrays can be the leaves of a JAX pytree and everything else
+its structure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+
+from layouts.axes import Axes, Label
+from layouts.evaluate import evaluate
+from layouts.products import settle
+from layouts.program import Leaf, Node, Reshape
+from layouts.selection import Selection
+from layouts.terms import Factor, Term, Terms, matching
+
+Arrays = tuple[jax.Array, ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """How formulas call the output and the input; of no account when Jacobians are compared."""
+
+    out: str = "D"
+    into: str = "X"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Names)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def nodes_of(term: Term) -> list[Node]:
+    """The arrays of a term: its factors, then the tables of its selections."""
+    tables = [s.table for s in term.selections if s.table is not None]
+    return [factor.node for factor in term.factors] + tables
+
+
+def on_nodes(term: Term, nodes: Sequence[Node]) -> Term:
+    """The same term on other arrays, in the order of `nodes_of`."""
+    given = iter(nodes)
+    factors = tuple(Factor(next(given), factor.labels) for factor in term.factors)
+    selections = tuple(
+        s if s.table is None else replace(s, table=next(given)) for s in term.selections
+    )
+    return replace(term, factors=factors, selections=selections)
+
+
+def shifted(terms: Terms, offset: int) -> Terms:
+    """The same terms with their leaves numbered after another Jacobian's."""
+
+    def moved(node: Node) -> Node:
+        assert isinstance(node, Leaf)
+        return replace(node, index=node.index + offset)
+
+    return tuple(on_nodes(term, list(map(moved, nodes_of(term)))) for term in terms)
+
+
+def settled(wanted: Sequence[Terms], residuals: Sequence[jax.Array]) -> list[tuple[Terms, Arrays]]:
+    """Evaluate the factors of several sums of symbolic terms in one program.
+
+    Args:
+        wanted: the terms of each.
+        residuals: the array for each leaf of the terms' programs.
+
+    Returns:
+        For each the stored terms and their arrays, an array that several factors share once.
+    """
+    wanted = [tuple(map(settle, terms)) for terms in wanted]
+    nodes = [node for terms in wanted for term in terms for node in nodes_of(term)]
+    values = iter(evaluate(nodes, residuals))
+    found = []
+    for terms in wanted:
+        arrays: list[jax.Array] = []
+        kept: list[Term] = []
+        for term in terms:
+            leaves = [_kept(next(values), arrays, node) for node in nodes_of(term)]
+            kept.append(on_nodes(term, leaves))
+        found.append((tuple(kept), tuple(arrays)))
+    return found
+
+
+def _kept(array: jax.Array, arrays: list[jax.Array], node: Node) -> Leaf:
+    """A leaf for an array, which joins the others unless it is among them."""
+    place = next((n for n, known in enumerate(arrays) if known is array), len(arrays))
+    arrays += [array] if place == len(arrays) else []
+    return Leaf(array.shape, array.dtype.itemsize, (), place, _name(node))
+
+
+def _name(node: Node) -> str | None:
+    """A factor that is an array of the user's, perhaps without its axes of size one."""
+    while isinstance(node, Reshape):
+        (node,) = node.operands
+    return node.name if isinstance(node, Leaf) else None
+
+
+def with_numbers(term: Term, arrays: Arrays, exact: bool = False) -> Term:
+    """The term with its nameless scalars as the numbers that they are, where they are known.
+
+    With `exact`, only those that print without rounding.
+    """
+    kept, coefficient = [], term.coefficient
+    for factor in term.factors:
+        number = _number(factor, arrays)
+        if number is None or (exact and complex(f"{number:.4g}") != number):
+            kept.append(factor)
+        else:
+            coefficient = coefficient * number
+    return replace(term, factors=tuple(kept), coefficient=coefficient)
+
+
+def _number(factor: Factor, arrays: Arrays) -> complex | None:
+    """The value of a nameless scalar, where it is known."""
+    assert isinstance(factor.node, Leaf)
+    value = arrays[factor.node.index]
+    known = isinstance(value, jax.Array | np.ndarray) and not isinstance(value, jax.core.Tracer)
+    return None if factor.node.name or not known or value.ndim else value.item()
+
+
+def encode(term: Term) -> tuple:
+    """A term's structure as plain values, so that two Jacobians of one structure compare equal."""
+    number = {label: place for place, label in enumerate(term.labels)}
+    out, into, _ = matching(term)
+    factors = tuple(tuple(number[label] for label in factor.labels) for factor in term.factors)
+    selections = tuple(
+        (number[s.place], number[s.label], (s.start, s.step, s.window), s.table is not None)
+        for s in term.selections
+    )
+    leaves = tuple(
+        (node.shape, node.itemsize, node.index, Names(node.name or ""))
+        for node in nodes_of(term)
+        if isinstance(node, Leaf)
+    )
+    return out, into, factors, selections, leaves, term.coefficient
+
+
+def decode(code: tuple) -> Term:
+    """The term that `encode` encoded, on labels of its own."""
+    out, into, factors, selections, leaves, coefficient = code
+    labels: dict[int, Label] = {}
+
+    def axes(side: tuple) -> Axes:
+        return tuple(
+            tuple(labels.setdefault(number, Label(size)) for number, size in axis) for axis in side
+        )
+
+    nodes = [
+        Leaf(shape, itemsize, (), index, name.out or None)
+        for shape, itemsize, index, name in leaves
+    ]
+    term = Term(
+        axes(out),
+        axes(into),
+        tuple(Factor(nodes[0], tuple(labels[n] for n in numbers)) for numbers in factors),
+        coefficient,
+        tuple(
+            Selection(
+                labels[place],
+                labels.setdefault(label, Label(1)),  # on neither side: it only points
+                start,
+                step,
+                window,
+                nodes[0] if table else None,
+            )
+            for place, label, (start, step, window), table in selections
+        ),
+    )
+    return on_nodes(term, nodes)

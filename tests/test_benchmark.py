@@ -1,0 +1,72 @@
+"""The benchmark's judgement: on times that are given, and on the list of its cases."""
+
+from dataclasses import replace
+
+import pytest
+
+from experiments import benchmark, measuring, peers
+from experiments.suite import CASES
+from layouts.plan import make_plan
+from layouts.transforms import linearize_call
+
+CASE = replace(CASES[0], name="a case", dense=2, structured=10)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(linearize_call(CASE.function, 0, CASE.draw(small=True), {}).graph)
+
+
+def row(plan, **seconds):
+    names = {"jacrev": "jax.jacrev", "jacfwd": "jax.jacfwd", "by_hand": "by hand"}
+    return measuring.Row(
+        case=CASE,
+        plan=plan,
+        planning=0.0,
+        compiling={},
+        seconds={names.get(name, name): taken for name, taken in seconds.items()},
+        dense_bytes=1,
+        stored_bytes=1,
+        peers={},
+    )
+
+
+def test_a_row_is_compared_with_the_better_mode(plan):
+    good = row(plan, jacrev=6.0, jacfwd=4.0, dense=2.0, structured=0.25, by_hand=1.6)
+    assert good.best == "jax.jacfwd" and good.ratio("dense") == 2 and good.ratio("structured") == 16
+    assert good.distance == 1.25 and good.missed == []
+
+
+def test_a_row_that_falls_short_says_so(plan):
+    short = row(plan, jacrev=4.0, jacfwd=6.0, dense=3.2, structured=1.0, by_hand=2.0)
+    assert short.missed == [
+        "dense 1.25× of 2×",
+        "structured 4.00× of 10×",
+        "1.60 times slower than by hand",
+    ]
+
+
+def test_goals_are_judged_by_what_was_measured(plan):
+    good = row(plan, jacrev=4.0, jacfwd=6.0, dense=1.0, structured=0.25, by_hand=1.0)
+    slow = row(plan, jacrev=4.0, jacfwd=6.0, dense=5.0, structured=0.25, by_hand=1.0)
+    assert all(goal.met for goal in benchmark.goals([good, good]))
+    mean, slowest, middle, farthest, asked = benchmark.goals([good, good, slow])
+    assert [goal.met for goal in (mean, slowest, middle, farthest, asked)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert "0.80×" in str(slowest) and "missed" in str(slowest)
+    assert farthest.measured.startswith("5.00") and asked.measured == "2 of 3 cases"
+
+
+def test_the_suite_is_broad():
+    assert len({case.name for case in CASES}) == len(CASES) >= 28
+    kinds = [case.kind for case in CASES]
+    assert len(set(kinds)) >= 8 and kinds.count("chain") < len(CASES) / 2
+
+
+def test_peers_name_cases_that_exist():
+    assert {*peers.IN_TORCH, *peers.ASDEX_LEFT_OUT} <= {case.name for case in CASES}

@@ -1,0 +1,55 @@
+"""Random programs against `jax.jacrev`: a fixed few here, `python -m tests.fuzz` for more."""
+
+import pytest
+from hypothesis import given, settings
+
+from tests import fuzz
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(fuzz.programs())
+def test_random_programs(program):
+    fuzz.check(program)
+
+
+def test_a_failing_program_is_shrunk_and_printed_as_a_script(monkeypatch, capsys):
+    """As if sorting were wrong: what is left is a sort, and the script says what to look at."""
+
+    def refuse_sorting(program):
+        assert "jnp.sort(" not in program.source, "reverse"
+
+    monkeypatch.setattr(fuzz, "check", refuse_sorting)
+    assert fuzz.main(["--minutes", "2", "--seed", "3"]) == 1
+    printed = capsys.readouterr()
+    assert "reverse" in printed.err
+    script = printed.out[printed.out.index("import jax\n") :]
+    assert script.count("    v") == script.count("jnp.sort(") == 1
+    exec(compile(script, "script", "exec"), {})
+    apart = capsys.readouterr().out
+    assert all(order in apart for order in fuzz.ORDERS)
+
+
+def test_where_nothing_fails_the_search_ends_in_time(monkeypatch, capsys):
+    monkeypatch.setattr(fuzz, "check", lambda program: None)
+    assert fuzz.main(["--minutes", "0.02"]) == 0
+    assert "programs in all" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_differs_is_an_error(monkeypatch, place):
+    """A wrong sign in one entry, dense or structured, is caught."""
+    right = fuzz.jacobian
+
+    def wrong(function, *args, structured=False, **options):
+        scale = -1 if structured == bool(place) else 1
+        return right(
+            lambda *values: [scale * part for part in function(*values)],
+            *args,
+            structured=structured,
+            **options,
+        )
+
+    monkeypatch.setattr(fuzz, "jacobian", wrong)
+    program = fuzz.Program(((3, 2),), ("jnp.sin(v0)",), (1,))
+    with pytest.raises(AssertionError, match="structured" if place else "auto"):
+        fuzz.check(program)
