@@ -19,7 +19,6 @@ from layouts.program import (
     Mask,
     Node,
     OneHot,
-    Operator,
     Pattern,
     Put,
     RealPart,
@@ -254,7 +253,9 @@ def _applied(node: Apply, operands: Sequence[jax.Array]) -> Sequence[jax.Array]:
         shape, columns = avals[place].shape, (node.columns,)
         flat = jnp.reshape(array, shape + columns if pushing else columns + shape)
         given.append(cast(flat, avals[place].dtype))
-    function = operator.function if pushing else _transposed(operator)
+    if operator.columns is not None:
+        return _by_columns(node, operator.columns, given)
+    function = operator.function if pushing else _transposed(operator.function, operator.in_avals)
     where = -1 if pushing else 0
 
     def one(*vectors: jax.Array) -> Sequence[jax.Array]:
@@ -263,11 +264,26 @@ def _applied(node: Apply, operands: Sequence[jax.Array]) -> Sequence[jax.Array]:
     return jax.vmap(one, in_axes=where, out_axes=where)(*given)
 
 
-def _transposed(operator: Operator) -> Callable[..., Sequence[jax.Array]]:
-    """From cotangents of an operator's outputs to those of its operands."""
-    transpose = jax.linear_transpose(
-        lambda *tangents: tuple(operator.function(*tangents)), *operator.in_avals
-    )
+def _by_columns(
+    node: Apply, function: Callable[..., Sequence[jax.Array]], given: Sequence[jax.Array]
+) -> Sequence[jax.Array]:
+    """An operator that takes several columns at once, all of its operands present."""
+    assert node.operator is not None
+    if node.direction == "push":
+        return function(*given)
+    columns = (node.columns,)
+    avals = [
+        jax.ShapeDtypeStruct(aval.shape + columns, aval.dtype) for aval in node.operator.in_avals
+    ]
+    results = _transposed(function, avals)(*(jnp.moveaxis(array, 0, -1) for array in given))
+    return [jnp.moveaxis(result, -1, 0) for result in results]
+
+
+def _transposed(
+    function: Callable[..., Sequence[jax.Array]], avals: Sequence[jax.ShapeDtypeStruct]
+) -> Callable[..., Sequence[jax.Array]]:
+    """From cotangents of a linear function's outputs to those of its operands."""
+    transpose = jax.linear_transpose(lambda *tangents: tuple(function(*tangents)), *avals)
     return lambda *cotangents: transpose(tuple(cotangents))
 
 

@@ -250,6 +250,8 @@ class Operator:
         function: from its operands to a tuple of outputs.
         in_avals: shape and dtype of each operand, the batch axes before its own.
         out_avals: shape and dtype of each output, likewise.
+        columns: the same on several columns at once, along a last axis of all operands and outputs;
+            None where `function` is batched for that.
         batch: the shape of the leading axes that it treats each on its own.
         directions: the ways it can be applied: "push" (to tangents), "pull" (to cotangents).
         work: multiplications and additions of one application.
@@ -264,6 +266,7 @@ class Operator:
     function: Callable[..., Sequence[Any]]
     in_avals: tuple[Any, ...]
     out_avals: tuple[Any, ...]
+    columns: Callable[..., Sequence[Any]] | None = None
     batch: Shape = ()
     directions: tuple[str, ...] = ("push", "pull")
     work: tuple[int, int] = (0, 0)

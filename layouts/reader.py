@@ -158,7 +158,7 @@ class _Reader:
         if equation.primitive.name in RULES:
             jacobians = RULES[equation.primitive.name](seen)
         elif alone := _left_alone(equation, operands):
-            jacobians = partial(seen, alone, padded=True)
+            jacobians = partial(seen, alone, packed=True)
         if jacobians is None:
             jacobians = opaque(seen)
         for key, terms in jacobians.items():

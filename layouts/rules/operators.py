@@ -4,7 +4,7 @@ A cumulative sum, a convolution, a Fourier transform, a solve mixes some axes an
 alone (samples, channels). Those are deltas; on the rest the primitive itself is the matrix.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import jax
@@ -30,6 +30,7 @@ def opaque(equation: Equation) -> dict[tuple[int, int], Terms]:
         function,
         tuple(_aval(equation.operands[n].shape, equation.operands[n].dtype) for n in linear),
         tuple(_aval(equation.outs[n].shape, equation.outs[n].dtype) for n in outs),
+        None,
         (),
         equation.directions,
         equation.work,
@@ -76,7 +77,7 @@ def partial(
     equation: Equation,
     alone: Mapping[int, int],
     each: Mapping[int, int] | None = None,
-    padded: bool = False,
+    packed: bool = False,
 ) -> dict[int, Terms]:
     """A primitive that leaves axes alone: deltas there, the primitive on the rest.
 
@@ -84,7 +85,7 @@ def partial(
         equation: has one linear operand and one output.
         alone: output axis → operand axis, where the map is the same all along.
         each: likewise, where it is another for each index (a batch).
-        padded: the primitive takes no other sizes: along `alone` its operand is filled with zeros.
+        packed: the primitive takes no other sizes: columns are packed along `alone`.
     """
     each = each or {}
     (position,) = equation.linear
@@ -99,13 +100,7 @@ def partial(
     front = range(len(each))
 
     def function(tangent: jax.Array) -> Sequence[jax.Array]:
-        tangent = jnp.moveaxis(tangent, front, batches[0])
-        if padded:
-            rest = zip(operand.shape, tangent.shape, strict=True)
-            tangent = jnp.pad(tangent, [(0, full - given) for full, given in rest])
-        (applied,) = equation.apply(tangent)
-        if padded:
-            applied = applied[tuple(slice(extent) for extent in shapes[1])]
+        (applied,) = equation.apply(jnp.moveaxis(tangent, front, batches[0]))
         return [jnp.moveaxis(applied, batches[1], front)]
 
     avals = [
@@ -113,13 +108,14 @@ def partial(
         for shape, batch, dtype in zip(shapes, batches, (operand.dtype, result.dtype), strict=True)
     ]
     way = _matrix_by(equation)
-    repeated = 1 if padded else prod(operand.shape[source] for source in alone.values())
+    repeated = prod(operand.shape[source] for source in alone.values())
     products, sums = (-(-count // max(repeated, 1)) for count in equation.work)
     operator = Operator(
         equation.name,
         function,
         (avals[0],),
         (avals[1],),
+        _packed(equation, alone) if packed else None,
         tuple(operand.shape[n] for n in batches[0]),
         (way,) if way else equation.directions,
         (products, sums),
@@ -130,6 +126,29 @@ def partial(
     apart = [label for label in labels_of(out) + labels_of(into) if label not in shared]
     labels = (*labels_of(into[n] for n in batches[0]), *apart)
     return {position: _term(tuple(out), tuple(into), labels, operator, 0, 0)}
+
+
+def _packed(
+    equation: Equation, alone: Mapping[int, int]
+) -> Callable[[jax.Array], Sequence[jax.Array]]:
+    """A primitive of fixed shapes on many columns: as many at once as it has places left alone."""
+    (position,) = equation.linear
+    shape, result = equation.operands[position].shape, equation.out.shape
+    places = [shape[n] for n in alone.values()]
+
+    def apply(columns: jax.Array) -> Sequence[jax.Array]:
+        count, width = columns.shape[-1], prod(places)
+        groups = -(-count // width)
+        padded = jnp.pad(columns, [(0, 0)] * len(shape) + [(0, groups * width - count)])
+        own = [extent for n, extent in enumerate(shape) if n not in alone.values()]
+        packed = jnp.reshape(padded, (*own, groups, *places))
+        packed = jnp.moveaxis(packed, range(len(own) + 1, packed.ndim), tuple(alone.values()))
+        (applied,) = jax.vmap(equation.apply, in_axes=-1, out_axes=-1)(packed)
+        applied = jnp.moveaxis(applied, tuple(alone), range(-len(alone), 0))
+        own = [1 if n in alone else extent for n, extent in enumerate(result)]
+        return [jnp.reshape(applied, (*own, groups * width))[..., :count]]
+
+    return apply
 
 
 def cumulative_sum(equation: Equation) -> dict[int, Terms]:
