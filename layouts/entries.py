@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +17,7 @@ from layouts.errors import LayoutError
 from layouts.evaluate import cast, evaluate
 from layouts.program import Leaf, Node
 from layouts.show.terms import kronecker_text, terms_text
-from layouts.storing import Arrays, Names, decode, encode, nodes_of, with_numbers
+from layouts.storing import Arrays, Names, Structure, nodes_of, with_numbers
 from layouts.terms import Terms
 
 if TYPE_CHECKING:
@@ -301,13 +302,20 @@ class Entries:
         assert isinstance(table, Leaf)
         return (self.arrays[table.index] == jnp.arange(table.size)).astype(self.dtype)
 
-    def tree_flatten(self) -> tuple[tuple[jax.Array, ...], tuple]:
+    @cached_property
+    def structure(self) -> Structure:
+        """Everything but the arrays."""
+        return Structure(
+            self.terms, self.out_shape, self.in_shape, jnp.dtype(self.dtype), self.names
+        )
+
+    def tree_flatten(self) -> tuple[Arrays, Structure]:
         """The factors are the leaves; the structure is static."""
-        structure = tuple(encode(term) for term in self.terms)
-        return self.arrays, (structure, self.out_shape, self.in_shape, self.dtype, self.names)
+        return self.arrays, self.structure
 
     @classmethod
-    def tree_unflatten(cls, static: tuple, arrays: Sequence[jax.Array]) -> Self:
-        """Rebuild from factors and structure."""
-        structure, *rest = static
-        return cls(tuple(decode(code) for code in structure), tuple(arrays), *rest)
+    def tree_unflatten(cls, structure: Structure, arrays: Sequence[jax.Array]) -> Self:
+        """Rebuild from factors and structure; every call of a jitted function comes by here."""
+        made = object.__new__(cls)
+        made.__dict__.update(structure.fields, arrays=tuple(arrays), structure=structure)
+        return made

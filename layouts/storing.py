@@ -7,18 +7,19 @@ its structure.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import jax
 import numpy as np
 
-from layouts.axes import Axes, Label
 from layouts.evaluate import evaluate
 from layouts.products import settle
 from layouts.program import Leaf, Node, Reshape
-from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms, matching
 
 Arrays = tuple[jax.Array, ...]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,34 @@ def _number(factor: Factor, arrays: Arrays) -> complex | None:
     return None if factor.node.name or not known or value.ndim else value.item()
 
 
-def encode(term: Term) -> tuple:
-    """A term's structure as plain values, so that two Jacobians of one structure compare equal."""
+class Structure:
+    """All of a Jacobian but its arrays; equal to another of the same terms, whatever the labels."""
+
+    def __init__(self, terms: Terms, out_shape: Shape, in_shape: Shape, dtype: Any, names: Names):
+        """Keep the fields of a Jacobian as they are."""
+        self.fields = {
+            "terms": terms,
+            "out_shape": out_shape,
+            "in_shape": in_shape,
+            "dtype": dtype,
+            "names": names,
+        }
+
+    @cached_property
+    def code(self) -> tuple:
+        """Plain values that tell it from others."""
+        terms, *rest = self.fields.values()
+        return (tuple(map(_encode, terms)), *rest)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Structure) and self.code == other.code)
+
+    def __hash__(self) -> int:
+        return hash(self.code)
+
+
+def _encode(term: Term) -> tuple:
+    """A term's structure as plain values."""
     number = {label: place for place, label in enumerate(term.labels)}
     out, into, _ = matching(term)
     factors = tuple(tuple(number[label] for label in factor.labels) for factor in term.factors)
@@ -137,37 +164,3 @@ def encode(term: Term) -> tuple:
         if isinstance(node, Leaf)
     )
     return out, into, factors, selections, leaves, term.coefficient
-
-
-def decode(code: tuple) -> Term:
-    """The term that `encode` encoded, on labels of its own."""
-    out, into, factors, selections, leaves, coefficient = code
-    labels: dict[int, Label] = {}
-
-    def axes(side: tuple) -> Axes:
-        return tuple(
-            tuple(labels.setdefault(number, Label(size)) for number, size in axis) for axis in side
-        )
-
-    nodes = [
-        Leaf(shape, itemsize, (), index, name.out or None)
-        for shape, itemsize, index, name in leaves
-    ]
-    term = Term(
-        axes(out),
-        axes(into),
-        tuple(Factor(nodes[0], tuple(labels[n] for n in numbers)) for numbers in factors),
-        coefficient,
-        tuple(
-            Selection(
-                labels[place],
-                labels.setdefault(label, Label(1)),  # on neither side: it only points
-                start,
-                step,
-                window,
-                nodes[0] if table else None,
-            )
-            for place, label, (start, step, window), table in selections
-        ),
-    )
-    return on_nodes(term, nodes)
