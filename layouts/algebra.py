@@ -3,7 +3,7 @@
 They work on labels and symbolic arrays alone (see `layouts.program`): no numbers, no JAX.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -24,6 +24,9 @@ from layouts.terms import (
     stored_size,
     untied,
 )
+
+# More terms than these become one, however little they store.
+MOST_TERMS = 32
 
 # Like terms whose sum would store more than they do apart stay apart, but no more than this many,
 # so that the number of terms stays bounded however deep the function is.
@@ -140,37 +143,59 @@ def _bridge(left: Axis, right: Axis) -> Factor:
 
 def combine(terms: Iterable[Term]) -> Terms:
     """Add like terms: those of one matching become one, unless their sum would store more."""
-    distinct: list[tuple[tuple, Term]] = []
+    distinct = _Distinct()
     for term in terms:
-        if term.coefficient == 0:
-            continue
-        pattern, like = matching(term), 0
-        for place, (other_pattern, other) in enumerate(distinct):
-            both = _alike(other, other_pattern, term, pattern)
-            if both is None:
+        if term.coefficient != 0:
+            distinct.add(term)
+    return tuple(term for term in distinct.terms if term is not None)
+
+
+class _Distinct:
+    """Terms, those of one matching found by it; a term that came to nothing leaves a None."""
+
+    def __init__(self) -> None:
+        self.terms: list[Term | None] = []
+        self.alike: dict[tuple, list[int]] = {}
+        self.without_selections: dict[tuple, list[int]] = {}
+
+    def add(self, term: Term) -> None:
+        """Add a term to one like it, or else to the list."""
+        for count, (place, one, other) in enumerate(self._like(term), 1):
+            if not _grows(one, other) or count == MOST_LIKE_TERMS:
+                total = add_like(one, other)
+                self._put(place, total if total.coefficient != 0 else None)
+                return
+        self.terms.append(None)
+        self._put(len(self.terms) - 1, term)
+
+    def _put(self, place: int, term: Term | None) -> None:
+        self.terms[place] = term
+        if term is not None:
+            places = self.alike.setdefault(matching(term), [])
+            places += [place] * (place not in places)
+            if not term.selections:
+                places = self.without_selections.setdefault(_digits(term), [])
+                places += [place] * (place not in places)
+
+    def _like(self, term: Term) -> Iterator[tuple[int, Term, Term]]:
+        """The terms of one matching with this one, both in the same labels."""
+        pattern = matching(term)
+        for place in list(self.alike.get(pattern, ())):
+            one = self.terms[place]
+            if one is not None and matching(one) == pattern:
+                yield place, one, relabel(term, dict(zip(term.labels, one.labels, strict=True)))
+        if term.selections:
+            return
+        for digits, places in list(self.without_selections.items()):
+            if digits == _digits(term):
                 continue
-            like += 1
-            if not _grows(*both) or like == MOST_LIKE_TERMS:
-                total = add_like(*both)
-                distinct[place : place + 1] = [(matching(total), total)] * (total.coefficient != 0)
-                break
-        else:
-            distinct.append((pattern, term))
-    return tuple(term for _, term in distinct)
-
-
-def _alike(
-    one: Term, pattern: tuple, other: Term, other_pattern: tuple
-) -> tuple[Term, Term] | None:
-    """Both terms in the same labels if they have the same matching, else None."""
-    if pattern != other_pattern:
-        refined = _refine(one, other)
-        if refined is None:
-            return None
-        one, other = refined
-        if matching(one) != matching(other):
-            return None
-    return one, relabel(other, dict(zip(other.labels, one.labels, strict=True)))
+            for place in list(places):
+                one = self.terms[place]
+                refined = None if one is None else _refine(one, term)
+                if refined is not None and matching(refined[0]) == matching(refined[1]):
+                    one, other = refined
+                    names = dict(zip(other.labels, one.labels, strict=True))
+                    yield place, one, relabel(other, names)
 
 
 def _refine(one: Term, other: Term) -> tuple[Term, Term] | None:
@@ -178,7 +203,7 @@ def _refine(one: Term, other: Term) -> tuple[Term, Term] | None:
 
     Splitting a delta's label splits it on both sides, which may ask for another round.
     """
-    if _digits(one) == _digits(other) or one.selections or other.selections:
+    if one.selections or other.selections:
         return None
     while _digits(one) != _digits(other):
         target: list[Axis] = []
@@ -302,6 +327,43 @@ def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
             )
         )
     return Write(tuple(shape), itemsize, tuple(operands), tuple(patterns))
+
+
+def bounded(terms: Terms) -> Terms:
+    """The terms, or one of them all where that is less: structure must not outgrow its entries.
+
+    Axes that every term ties stay tied, so that the samples of a batch stay apart.
+    """
+    if len(terms) < 2:
+        return terms
+    tied = tied_axes(terms)
+    out, into = ([size(axis) for axis in side] for side in (terms[0].out, terms[0].into))
+    rest = [place for place in range(len(into)) if place not in tied.values()]
+    shape = (*out, *(into[place] for place in rest))
+    stored = sum(stored_size(term.factors) + 1 for term in terms)
+    if len(terms) <= MOST_TERMS and stored <= prod(shape):
+        return terms
+    itemsize = max((f.node.itemsize for term in terms for f in term.factors), default=4)
+    blocks = tuple(replace(t, into=tuple(t.into[place] for place in rest)) for t in terms)
+    (term,) = dense(write(blocks, shape, itemsize), out, [into[place] for place in rest])
+    axes = iter(term.into)
+    partner = {place: term.out[target] for target, place in tied.items()}
+    whole = (partner[n] if n in partner else next(axes) for n in range(len(into)))
+    return (replace(term, into=tuple(whole)),)
+
+
+def tied_axes(terms: Terms) -> dict[int, int]:
+    """The axes on which every term has a plain delta: output axis → input axis."""
+    pairs = [
+        {
+            (n, m)
+            for n, out in enumerate(term.out)
+            for m, into in enumerate(term.into)
+            if len(out) == 1 and out == into
+        }
+        for term in terms
+    ]
+    return dict(set.intersection(*pairs)) if pairs else {}
 
 
 def dense(node: Node, out_shape: Sequence[int], in_shape: Sequence[int]) -> Terms:

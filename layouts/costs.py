@@ -7,8 +7,9 @@ from typing import Any
 import jax
 
 from layouts.counting import count
+from layouts.graph import Graph
 from layouts.linearize import Linearized
-from layouts.plan import Plan, make_plan
+from layouts.plan import Plan, Results, choose, make_plan
 from layouts.program import Cost
 from layouts.transforms import linearize_call
 
@@ -109,7 +110,7 @@ def cost(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable[..., CostR
         jax.eval_shape(trace, args, kwargs)
         graph = found[0].graph
         forward, reverse = make_plan(graph, "forward").cost, make_plan(graph, "reverse").cost
-        plan = make_plan(graph)
+        plan, results = choose(graph)
         return CostReport(
             forward,
             reverse,
@@ -117,7 +118,7 @@ def cost(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable[..., CostR
             _executed(jax.jacfwd, fun, argnums, args, kwargs),
             _executed(jax.jacrev, fun, argnums, args, kwargs),
             plan,
-            *_sizes(graph, plan),
+            *_sizes(graph, results),
         )
 
     return cost_of_fun
@@ -133,9 +134,8 @@ def _executed(
         return None
 
 
-def _sizes(graph: Any, plan: Plan) -> tuple[int, int]:
+def _sizes(graph: Graph, results: Results) -> tuple[int, int]:
     """The bytes of the dense and of the structured result."""
-    results = plan.apply(graph)
     dense = stored = 0
     for (source, target), terms in results.items():
         entries = 1

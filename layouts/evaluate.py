@@ -19,6 +19,7 @@ from layouts.program import (
     Mask,
     Node,
     OneHot,
+    Operator,
     Pattern,
     Put,
     RealPart,
@@ -248,11 +249,15 @@ def _applied(node: Apply, operands: Sequence[jax.Array]) -> Sequence[jax.Array]:
     assert operator is not None
     pushing = node.direction == "push"
     avals = operator.in_avals if pushing else operator.out_avals
+    present = [avals[place] for place in node.present]
+    if _beyond_real(operator, present, operands):
+        parts = [_applied(node, [part(o) for o in operands]) for part in (jnp.real, jnp.imag)]
+        return [real + 1j * imaginary for real, imaginary in zip(*parts, strict=True)]
     given = []
     for place, array in zip(node.present, operands, strict=True):
         shape, columns = avals[place].shape, (node.columns,)
         flat = jnp.reshape(array, shape + columns if pushing else columns + shape)
-        given.append(cast(flat, avals[place].dtype))
+        given.append(_varying(cast(flat, avals[place].dtype), avals[place]))
     if operator.columns is not None:
         return _by_columns(node, operator.columns, given)
     function = operator.function if pushing else _transposed(operator.function, operator.in_avals)
@@ -262,6 +267,23 @@ def _applied(node: Apply, operands: Sequence[jax.Array]) -> Sequence[jax.Array]:
         return function(*_fill(avals, node.present, vectors))
 
     return jax.vmap(one, in_axes=where, out_axes=where)(*given)
+
+
+def _varying(array: jax.Array, aval: jax.ShapeDtypeStruct) -> jax.Array:
+    """Inside `jax.shard_map` an operand has to vary over the same mesh axes as the original."""
+    wanted = getattr(aval, "manual_axis_type", None)
+    if wanted is None:
+        return array
+    missing = wanted.varying - jax.typeof(array).manual_axis_type.varying
+    return lax.pcast(array, tuple(missing), to="varying") if missing else array
+
+
+def _beyond_real(
+    operator: Operator, avals: Sequence[jax.ShapeDtypeStruct], operands: Sequence[jax.Array]
+) -> bool:
+    """Whether a real map meets complex columns, which are two real ones each."""
+    reals = any(jnp.issubdtype(aval.dtype, jnp.floating) for aval in avals)
+    return reals and operator.matrix_by is None and any(map(jnp.iscomplexobj, operands))
 
 
 def _by_columns(

@@ -15,7 +15,7 @@ from layouts.errors import LayoutError
 from layouts.expressions.grammar import guess, shorten
 from layouts.jacobian import Jacobian
 from layouts.naming import Arrangement, Lettering, arrangements, linearize_named
-from layouts.plan import make_plan
+from layouts.plan import choose
 from layouts.products import settle
 from layouts.program import Leaf, Shape
 from layouts.show.rules import rule_matrix, rule_text
@@ -168,7 +168,7 @@ def explore(
     else:
         lettering = Lettering(named, inputs, (out_name, loss), shapes[place].dtype)
         out_shape = named.linearized.value[0].shape
-        (found,) = make_plan(named.linearized.graph, order).apply(named.linearized.graph).values()
+        (found,) = choose(named.linearized.graph, order)[1].values()
         settled = tuple(map(settle, found))
         terms = lettering.write(settled)
         unfolded = lettering.write_unfolded(settled) or terms

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from layouts.algebra import combine
 from layouts.products import matrix_of
@@ -48,6 +49,17 @@ class Graph:
         if terms:
             before = self.edges.get((source, target), ())
             self.edges[source, target] = combine((*before, *terms)) if before else terms
+
+    def size(self, vertices: Sequence[int]) -> int:
+        """The number of entries of some vertices together."""
+        return sum(prod(self.shapes[vertex]) for vertex in vertices)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some vertices are complex and some are real, or a map may conjugate."""
+        used = {vertex for edge in self.edges for vertex in edge}
+        kinds = {self.complex[vertex] for vertex in used}
+        return len(kinds) == 2 or any(operator.real_linear for operator in self.operators)
 
     @property
     def intermediates(self) -> list[int]:

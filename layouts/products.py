@@ -3,6 +3,7 @@
 They work on labels and symbolic arrays alone (see `layouts.program`): no numbers, no JAX.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -16,8 +17,8 @@ from layouts.terms import Factor, Term, Terms
 # The rank of each label in the order in which results are written.
 Order = dict[Label, int]
 
-# Every order of multiplying this many factors is tried: 180 for five.
-MOST_SEARCHED_FACTORS = 5
+# Every order of multiplying this many factors is tried: 18 for four.
+MOST_SEARCHED_FACTORS = 4
 
 
 def written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
@@ -114,9 +115,9 @@ def _work(node: Node) -> tuple[int, int]:
 
 def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
     """Sum labels that one factor alone carries, before anything is multiplied."""
+    carried = Counter(label for factor in factors for label in factor.labels)
     for factor in factors:
-        others = kept.union(*(f.labels for f in factors if f is not factor))
-        inside = tuple(label for label in factor.labels if label in others)
+        inside = tuple(n for n in factor.labels if n in kept or carried[n] > 1)
         if len(inside) == len(factor.labels):
             yield factor
         else:

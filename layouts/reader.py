@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
-from layouts.algebra import entry, identity, transpose
+from layouts.algebra import entry, identity, tied_axes, transpose
 from layouts.counting import count_equation, inner_jaxprs, primitives
 from layouts.graph import Graph
 from layouts.plan.elimination import Elimination
@@ -178,7 +178,11 @@ class _Reader:
         for atom, operand in zip(equation.invars, operands, strict=True):
             aval: Any = atom.aval
             known = operand if isinstance(operand, Known) else Known(None)
-            seen.append(Operand(aval.shape, aval.dtype, known.value, known.number, known.name))
+            seen.append(
+                Operand(
+                    aval.shape, aval.dtype, known.value, known.number, known.name, _manual(aval)
+                )
+            )
         outs: list[Any] = [var.aval for var in equation.outvars]
 
         def apply(*tangents: jax.Array) -> Sequence[jax.Array]:
@@ -191,7 +195,7 @@ class _Reader:
             equation.primitive.name,
             equation.params,
             tuple(seen),
-            tuple(Operand(out.shape, out.dtype) for out in outs),
+            tuple(Operand(out.shape, out.dtype, manual=_manual(out)) for out in outs),
             self.leaf,
             apply,
             _directions(equation),
@@ -253,6 +257,10 @@ class _Reader:
         return number
 
 
+def _manual(aval: Any) -> Any:
+    return getattr(aval, "manual_axis_type", None)
+
+
 def _literal(atom: Literal) -> Known:
     number = atom.val.item() if np.ndim(atom.val) == 0 and hasattr(atom.val, "item") else atom.val
     aval: Any = atom.aval
@@ -312,14 +320,10 @@ def _left_alone(equation: JaxprEqn, operands: Sequence[Value]) -> dict[int, int]
     (result,) = reader.body(jaxprs.solve, [*operands[first : first + counts.solve], source])
     reader.graph.outputs = (reader.output(result, equation.outvars[0]),)
     graph = reader.graph.pruned()
-    (terms,) = Elimination(graph).run(graph.intermediates).values()
-    alone = [
-        {
-            (n, m)
-            for n, out in enumerate(term.out)
-            for m, into in enumerate(term.into)
-            if len(out) == 1 and out == into and all(out[0] not in f.labels for f in term.factors)
-        }
-        for term in terms
-    ]
-    return dict(set.intersection(*alone)) if alone else {}
+    (terms,) = Elimination(graph).run(graph.intermediates).result().values()
+    carried = {label for term in terms for f in term.factors for label in f.labels}
+    return {
+        target: source
+        for target, source in tied_axes(terms).items()
+        if all(carried.isdisjoint(term.out[target]) for term in terms)
+    }

@@ -9,13 +9,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from layouts import algebra
 from layouts.errors import LayoutError
 from layouts.evaluate import cast, evaluate
 from layouts.jacobian import Jacobian, Names, store
 from layouts.linearize import Linearized, linearize
-from layouts.plan import Plan, make_plan
+from layouts.plan import Plan, Results, choose
 from layouts.terms import Terms
 
 
@@ -68,8 +69,8 @@ def jacobian(
             return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
         # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
         chosen = "reverse" if order == "auto" and call.of_complex else order
-        plan = chosen if isinstance(chosen, Plan) else make_plan(linearized.graph, chosen)
-        leaves = call.leaves(linearized, plan, structured)
+        _, results = choose(linearized.graph, chosen)
+        leaves = call.leaves(linearized, results, structured)
         tree = call.assemble(leaves)
         return (tree, aux) if has_aux else tree
 
@@ -224,10 +225,9 @@ class _Call:
         kind = jnp.complexfloating if self.holomorphic else jnp.floating
         return all(jnp.issubdtype(leaf.dtype, kind) for leaf in value)
 
-    def leaves(self, linearized: Linearized, plan: Plan, structured: bool) -> list[list[Any]]:
+    def leaves(self, linearized: Linearized, results: Results, structured: bool) -> list[list[Any]]:
         """The Jacobian of each output leaf by each dynamic leaf."""
-        graph, results = linearized.graph, plan.apply(linearized.graph)
-        places = self.places
+        graph, places = linearized.graph, self.places
         wanted = [
             (results[source, target], graph.shapes[target], graph.shapes[source], place)
             for target in graph.outputs
@@ -246,7 +246,7 @@ class _Call:
     def trivial(self, value: jax.Array, leaf: Any, structured: bool) -> Any:
         """By an integer, which `allow_int` lets stand: zeros of its own dtype, as JAX has it."""
         zero = Jacobian((), (), value.shape, jnp.shape(leaf), _dtype(leaf))
-        return zero if structured else zero.dense()
+        return zero if structured else _weak_as(leaf, zero.dense())
 
     def assemble(self, leaves: list[list[Any]]) -> Any:
         """Put the leaves in the output's tree of the inputs' trees."""
@@ -266,7 +266,19 @@ def _dense(
         for (terms, out, into, _), dtype in zip(wanted, dtypes, strict=True)
     ]
     arrays = evaluate(nodes, residuals)
-    return [cast(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
+    return [
+        _weak_as(call.dynamic[place], cast(array, dtype))
+        for array, dtype, (*_, place) in zip(arrays, dtypes, wanted, strict=True)
+    ]
+
+
+def _weak_as(leaf: Any, array: jax.Array) -> jax.Array:
+    """Give an array the weak type of the input that it is the Jacobian by, as JAX does."""
+    if isinstance(leaf, int | float | complex) or getattr(leaf, "weak_type", False):
+        kinds = {"c": complex, "f": float, "i": int}
+        if array.dtype.kind in kinds:
+            return lax.convert_element_type(array, kinds[array.dtype.kind])
+    return array
 
 
 def _structured(

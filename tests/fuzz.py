@@ -7,6 +7,8 @@ A longer search than the tests make, which prints a failing program, shrunk, as 
 """
 
 import argparse
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -72,10 +74,16 @@ class Program:
 
     @property
     def source(self) -> str:
-        """The definition of `program`."""
+        """The definition of `program`, without the lines that no output needs."""
         names = ", ".join(f"v{n}" for n in range(len(self.inputs)))
         head = [f"def program({names}):  # {', '.join(map(str, self.inputs))}"]
-        body = [f"    v{n} = {line}" for n, line in enumerate(self.lines, len(self.inputs))]
+        lines = list(enumerate(self.lines, len(self.inputs)))
+        used = set(self.outputs)
+        for n, line in reversed(lines):
+            used |= (
+                {int(digits) for digits in re.findall(r"\bv(\d+)", line)} if n in used else set()
+            )
+        body = [f"    v{n} = {line}" for n, line in lines if n in used]
         returned = ", ".join(f"v{n}" for n in self.outputs)
         return "\n".join([*head, *body, f"    return [{returned}]"])
 
@@ -313,9 +321,20 @@ def check(program: Program, orders: Sequence[str] = ORDERS) -> None:
             np.testing.assert_allclose(left, right, TOLERANCE, TOLERANCE * scale, err_msg=order)
 
 
-def search(minutes: float, seed: int) -> Program | None:
-    """Draw programs for some minutes; returns the smallest that fails, or None."""
-    end, count, failing = time.monotonic() + 60 * minutes, 0, [None]
+def _too_slow(*_: Any) -> None:
+    raise TimeoutError("planning or compiling takes too long")
+
+
+def search(minutes: float, seed: int, slowest: int = 60) -> Program | None:
+    """Draw programs for some minutes; returns the smallest that fails, or None.
+
+    Args:
+        minutes: how long to draw; shrinking what fails comes after.
+        seed: of the draws.
+        slowest: a program that takes more seconds than this fails too.
+    """
+    end, count, smallest = time.monotonic() + 60 * minutes, 0, None
+    signal.signal(signal.SIGALRM, _too_slow)
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -324,18 +343,23 @@ def search(minutes: float, seed: int) -> Program | None:
     )  # fmt: skip
     @hypothesis.given(programs())
     def run(program: Program) -> None:
-        nonlocal count
-        if failing[0] is None and time.monotonic() > end:
+        nonlocal count, smallest
+        if smallest is None and time.monotonic() > end:
             raise KeyboardInterrupt
         count += 1
         if count % 50 == 0:
             print(f"{count} programs", flush=True)
             jax.clear_caches()
+        signal.alarm(slowest)
         try:
             check(program)
-        except Exception:
-            failing[0] = program
+        except Exception as error:
+            if smallest is None:
+                print(f"{count} programs, {type(error).__name__}; shrinking", flush=True)
+            smallest = program
             raise
+        finally:
+            signal.alarm(0)
 
     try:
         run()
@@ -344,7 +368,7 @@ def search(minutes: float, seed: int) -> Program | None:
     except Exception as error:
         print(f"{type(error).__name__}: {error}\n", file=sys.stderr)
     print(f"{count} programs in all")
-    return failing[0]
+    return smallest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -352,9 +376,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--slowest", type=int, default=60, help="seconds that one may take")
     options = parser.parse_args(argv)
     jax.config.update("jax_enable_x64", True)
-    program = search(options.minutes, options.seed)
+    program = search(options.minutes, options.seed, options.slowest)
     if program is not None:
         print(program.script)
     return int(program is not None)

@@ -386,6 +386,25 @@ def test_dataclasses_in_and_out():
     assert_same(densified(structured), wanted)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: jnp.concatenate([x[:1], x[1:]])[0],
+        lambda x: lax.pad(x[2:], 0.0, ((0, 1, 0), (0, 0, 0)))[:1],
+        lambda x: x[None][jnp.array([0])][0],
+        lambda x: x[jnp.array([2, 0])].sum(0),
+    ],
+)
+def test_a_structured_jacobian_of_picked_entries_is_a_pytree(function):
+    """Axes of one entry leave nothing behind that flattening loses."""
+    x = normal(3, 2)
+    J = jacobian(function, structured=True)(x)
+    leaves, treedef = jax.tree.flatten(J)
+    wanted = jax.jacrev(function)(x)
+    assert_same(jax.tree.unflatten(treedef, leaves).dense(), wanted)
+    assert_same(jax.jit(jacobian(function, structured=True))(x).dense(), wanted)
+
+
 def test_transposed_and_mapped_as_a_linear_function():
     """What a Jacobian does to a tangent is linear for JAX, which can turn it round."""
     J = jacobian(layer, 1, structured=True)(W, X)

@@ -12,6 +12,23 @@ def test_random_programs(program):
     fuzz.check(program)
 
 
+# What the search has found, shrunk.
+FILTER = "jnp.fft.irfft(jnp.fft.rfft({}) * (1 + 0.3j), n=5)"
+FOUND = {
+    "a running sum, then a complex filter": ("jnp.cumsum(v0)", FILTER.format("v1")),
+    "a convolution, then a complex filter": (
+        "jnp.convolve(v0, np.array([0.5, -1.0, 0.3]), mode='same')",
+        FILTER.format("v1"),
+    ),
+    "a complex filter, then a running sum": (FILTER.format("v0"), "jnp.cumsum(v1)"),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_programs_that_were_wrong_once(name):
+    fuzz.check(fuzz.Program(((5,),), FOUND[name], (2,)))
+
+
 def test_a_failing_program_is_shrunk_and_printed_as_a_script(monkeypatch, capsys):
     """As if sorting were wrong: what is left is a sort, and the script says what to look at."""
 

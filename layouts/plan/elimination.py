@@ -1,15 +1,29 @@
 """Vertex elimination: the chain rule, one intermediate at a time, on symbolic Jacobians."""
 
 from collections.abc import Iterable
-from math import prod
+from copy import copy
+from math import inf
+from typing import NamedTuple
 
-from layouts.algebra import combine, compose, dense, real_part, write
+from layouts.algebra import bounded, combine, compose, real_part
 from layouts.graph import Graph
 from layouts.products import both_ways
-from layouts.terms import Terms, stored_size
+from layouts.program import Node
+from layouts.terms import Terms
 
-# More terms than these are written as one dense array, however little they store.
-MOST_TERMS = 32
+# Multiplications, then additions.
+Price = tuple[int, int]
+
+
+class _Through(NamedTuple):
+    """A product of two Jacobians added to what stood there: terms, price, what it is made of.
+
+    What it is made of is kept alive, since products are known again by the identity of it.
+    """
+
+    terms: Terms
+    price: Price
+    made_of: tuple[Terms, ...]
 
 
 class Elimination:
@@ -25,14 +39,42 @@ class Elimination:
         self.graph = graph
         self.into: dict[int, dict[int, Terms]] = {}
         self.out: dict[int, dict[int, Terms]] = {}
+        self.done: list[int] = []
+        self.spent = (0, 0)
+        self.known: dict[tuple[int, ...], _Through] = {}
         for (source, target), terms in graph.edges.items():
             self._put(source, target, terms)
 
-    def run(self, vertices: Iterable[int]) -> dict[tuple[int, int], Terms]:
-        """Eliminate in this order; returns the Jacobians from inputs to outputs."""
+    def copy(self) -> "Elimination":
+        """The same state, to go on from in another order; products made in one are known in all."""
+        other = copy(self)
+        other.into = {vertex: dict(edges) for vertex, edges in self.into.items()}
+        other.out = {vertex: dict(edges) for vertex, edges in self.out.items()}
+        other.done = list(self.done)
+        return other
+
+    @property
+    def left(self) -> list[int]:
+        """The intermediates still to be eliminated, in topological order."""
+        done = set(self.done)
+        return [vertex for vertex in self.graph.intermediates if vertex not in done]
+
+    def run(self, vertices: Iterable[int], limit: float = inf) -> "Elimination":
+        """Eliminate in this order until more than `limit` multiplications are spent."""
         for vertex in vertices:
+            if self.spent[0] > limit:
+                break
             self.eliminate(vertex)
-        return self.result()
+        return self
+
+    def price(self, vertex: int) -> Price:
+        """The multiplications and additions of eliminating a vertex now."""
+        pairs = [
+            self._known(source, vertex, target).price
+            for source in self.into.get(vertex, {})
+            for target in self.out.get(vertex, {})
+        ]
+        return sum(products for products, _ in pairs), sum(sums for _, sums in pairs)
 
     def result(self) -> dict[tuple[int, int], Terms]:
         """The Jacobians between inputs and outputs, in (input, output) order."""
@@ -42,18 +84,50 @@ class Elimination:
             for target in self.graph.outputs
         }
 
+    def through_real(self, vertex: int) -> bool:
+        """Whether a real vertex stands between complex ones: `Re z` there is no matrix."""
+        is_complex = self.graph.complex
+        sources, targets = self.into.get(vertex, {}), self.out.get(vertex, {})
+        return not is_complex[vertex] and (
+            any(is_complex[v] for v in sources) and any(is_complex[v] for v in targets)
+        )
+
     def eliminate(self, vertex: int) -> None:
         """Multiply all pairs of Jacobians through a vertex and take it away."""
-        sources, targets = self.into.pop(vertex, {}), self.out.pop(vertex, {})
-        for source in sources:
+        products, sums = self.price(vertex)
+        self.spent = self.spent[0] + products, self.spent[1] + sums
+        self.done.append(vertex)
+        through = {
+            (source, target): self.through(source, vertex, target)
+            for source in self.into.get(vertex, {})
+            for target in self.out.get(vertex, {})
+        }
+        for source in self.into.pop(vertex, {}):
             del self.out[source][vertex]
-        for target in targets:
+        for target in self.out.pop(vertex, {}):
             del self.into[target][vertex]
-        for source, right in sources.items():
-            for target, left in targets.items():
-                self._add(source, target, self._through(vertex, source, target, left, right))
+        for (source, target), terms in through.items():
+            if terms:
+                self._put(source, target, terms)
+            elif source in self.into.get(target, {}):
+                del self.into[target][source], self.out[source][target]
 
-    def _through(self, vertex: int, source: int, target: int, left: Terms, right: Terms) -> Terms:
+    def through(self, source: int, vertex: int, target: int) -> Terms:
+        """What stands between two neighbours of a vertex once it is gone."""
+        return self._known(source, vertex, target).terms
+
+    def _known(self, source: int, vertex: int, target: int) -> "_Through":
+        right, left = self.into[vertex][source], self.out[vertex][target]
+        before = self.into.get(target, {}).get(source, ())
+        key = (id(right), id(left), id(before), source, vertex, target)
+        if key not in self.known:
+            product = self._product(source, vertex, target, left, right)
+            total = bounded(combine((*before, *product)) if before else product)
+            price = price_beyond(total, (*left, *right, *before))
+            self.known[key] = _Through(total, price, (right, left, before))
+        return self.known[key]
+
+    def _product(self, source: int, vertex: int, target: int, left: Terms, right: Terms) -> Terms:
         """The product of two Jacobians; from real to real through complex its real part is meant.
 
         So taking the real part, `Re z`, is the identity as a matrix, and whatever goes between real
@@ -64,25 +138,20 @@ class Elimination:
             return compose(left, right)
         return real_part(compose(both_ways(left), both_ways(right)))
 
-    def _add(self, source: int, target: int, terms: Terms) -> None:
-        before = self.into.get(target, {}).get(source)
-        total = self._bounded(source, target, combine((*before, *terms)) if before else terms)
-        if total:
-            self._put(source, target, total)
-        elif before is not None:
-            del self.into[target][source], self.out[source][target]
-
-    def _bounded(self, source: int, target: int, terms: Terms) -> Terms:
-        """The terms, or their dense array where that is less: structure must not outgrow it."""
-        shapes = self.graph.shapes
-        entries = prod(shapes[source]) * prod(shapes[target])
-        stored = sum(stored_size(term.factors) + 1 for term in terms)
-        if len(terms) == 1 or (len(terms) <= MOST_TERMS and stored <= entries):
-            return terms
-        itemsize = self.graph.itemsizes[target]
-        node = write(terms, shapes[target] + shapes[source], itemsize)
-        return dense(node, shapes[target], shapes[source])
-
     def _put(self, source: int, target: int, terms: Terms) -> None:
         self.out.setdefault(source, {})[target] = terms
         self.into.setdefault(target, {})[source] = terms
+
+
+def price_beyond(terms: Terms, given: Terms) -> Price:
+    """The multiplications and additions of some terms, others being there."""
+    seen = {id(factor.node) for term in given for factor in term.factors}
+    nodes: list[Node] = [factor.node for term in terms for factor in term.factors]
+    products = sums = 0
+    while nodes:
+        node = nodes.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            products, sums = products + node.multiplications, sums + node.additions
+            nodes.extend(node.operands)
+    return products, sums

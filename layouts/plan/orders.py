@@ -1,39 +1,43 @@
-"""Orders of elimination: forward, reverse, greedy, and the exact optimum on chains."""
+"""Orders of elimination: forward, reverse, greedy, switching, and the exact optimum on chains.
+
+Each takes a state that elementwise functions have been eliminated in, and leaves it as it is.
+"""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from math import inf
 
-from layouts.algebra import combine, compose
+from layouts.algebra import bounded, compose
 from layouts.axes import labels_of
 from layouts.graph import Graph
-from layouts.plan.elimination import Elimination
-from layouts.program import Node
+from layouts.plan.elimination import Elimination, Price, price_beyond
 from layouts.terms import Terms
 
-# Vertices in the order in which they are eliminated.
-Order = tuple[int, ...]
-
-# Interval programming composes n³/6 pairs: a longer chain is left to the greedy order.
+# Interval programming composes n³/6 pairs: a longer chain is left to the greedy order, and so is
+# one whose Jacobians have more terms than these.
 LONGEST_CHAIN = 24
+MOST_TERMS_IN_CHAIN = 6
+
+# The greedy order is left for forward or reverse at this many places.
+SWITCHES = 4
 
 
-def elementwise(graph: Graph) -> tuple[Order, Graph]:
+def start(graph: Graph) -> Elimination:
     """Eliminate the vertices inside elementwise functions, which every order starts with.
 
     JAX writes `tanh′` and `gelu′` as several equations; eliminated first, they are one diagonal
-    edge, as people see them. Returns the steps and the graph that is left.
+    edge, as people see them.
     """
     state = Elimination(graph)
-    steps = []
     for vertex in graph.intermediates:
         into, out = state.into.get(vertex, {}), state.out.get(vertex, {})
         few = len(into) * len(out) <= len(into) + len(out)
-        edges = (*into.values(), *out.values())
-        if few and all(map(_diagonal, edges)):
+        if (
+            few
+            and not state.through_real(vertex)
+            and all(map(_diagonal, (*into.values(), *out.values())))
+        ):
             state.eliminate(vertex)
-            steps.append(vertex)
-    left = {(u, v): terms for v, into in state.into.items() for u, terms in into.items()}
-    return tuple(steps), replace(graph, edges=left)
+    return state
 
 
 def _diagonal(terms: Terms) -> bool:
@@ -41,107 +45,72 @@ def _diagonal(terms: Terms) -> bool:
     return all(not t.selections and {*labels_of(t.out)} == {*labels_of(t.into)} for t in terms)
 
 
-def forward(graph: Graph) -> Order:
+def forward(state: Elimination, limit: float = inf) -> Elimination:
     """From the inputs on: every product has an input's axes on its right."""
-    return tuple(graph.intermediates)
+    return state.copy().run(state.left, limit)
 
 
-def reverse(graph: Graph) -> Order:
+def reverse(state: Elimination, limit: float = inf) -> Elimination:
     """From the outputs back: every product has an output's axes on its left."""
-    return tuple(graph.intermediates[::-1])
+    return state.copy().run(state.left[::-1], limit)
 
 
-def greedy(graph: Graph) -> Order:
-    """The cheapest vertex next, at every step."""
-    return tuple(_Greedy(graph).exhaust())
+def searched(state: Elimination, limit: float) -> Iterator[tuple[str, Elimination]]:
+    """The cheapest vertex next, at every step; and the same, left for a sweep on the way.
+
+    Greedy sees one step ahead and is lured into products that a sweep never makes. So it is stopped
+    where free products end and at a few places after, and each time the rest is swept both ways.
+    An order that spends more multiplications than `limit` is given up.
+    """
+    end = state.copy()
+    trail = list(_greedy(end, limit))
+    free = sum(price[0] == 0 for price, _ in trail)
+    stops = {free + (len(trail) - free) * n // SWITCHES for n in range(SWITCHES)}
+    for stop in sorted(stops - {len(trail)}):
+        reached = state.copy().run(vertex for _, vertex in trail[:stop])
+        yield "greedy, then forward", forward(reached, limit)
+        yield "greedy, then reverse", reverse(reached, limit)
+    yield "greedy", end
 
 
-# What orders are compared by: multiplications, then additions.
-Price = tuple[int, int]
+def _greedy(state: Elimination, limit: float = inf) -> Iterator[tuple[Price, int]]:
+    """Eliminate the cheapest vertex next, re-costing only the neighbours of the last one."""
+    price = {vertex: state.price(vertex) for vertex in state.left}
+    while price:
+        vertex = min(price, key=lambda v: (price[v], v))
+        if state.spent[0] + price[vertex][0] > limit:
+            return
+        neighbours = {*state.into.get(vertex, {}), *state.out.get(vertex, {})}
+        state.eliminate(vertex)
+        yield price.pop(vertex), vertex
+        price.update({v: state.price(v) for v in neighbours if v in price})
 
 
-class _Greedy:
-    """Eliminates the cheapest vertex next, re-costing only the neighbours of the last one."""
-
-    def __init__(self, graph: Graph, state: Elimination | None = None):
-        self.graph = graph
-        self.state = state or Elimination(graph)
-        self.known: dict[tuple[int, int, int], tuple[tuple[Terms, ...], Price]] = {}
-
-    def exhaust(self, only_free: bool = False) -> Iterator[int]:
-        """Eliminate every vertex, or only those that cost nothing."""
-        state = self.state
-        price = {v: self._price(v) for v in self.graph.intermediates}
-        while price:
-            vertex = min(price, key=lambda v: (price[v], v))
-            if only_free and price[vertex][0] > 0:
-                return
-            neighbours = {*state.into.get(vertex, {}), *state.out.get(vertex, {})}
-            state.eliminate(vertex)
-            del price[vertex]
-            yield vertex
-            price.update({v: self._price(v) for v in neighbours if v in price})
-
-    def _price(self, vertex: int) -> Price:
-        """The multiplications and additions of eliminating a vertex now."""
-        state = self.state
-        pairs = [
-            self._pair(source, vertex, target, left, right)
-            for source, right in state.into.get(vertex, {}).items()
-            for target, left in state.out.get(vertex, {}).items()
-        ]
-        return sum(p for p, _ in pairs), sum(a for _, a in pairs)
-
-    def _pair(self, source: int, vertex: int, target: int, left: Terms, right: Terms) -> Price:
-        """The price of one product and of adding it to what stands there, remembered."""
-        key = (source, vertex, target)
-        edges = (left, right, self.state.into.get(target, {}).get(source, ()))
-        seen = self.known.get(key)
-        if seen is None or any(a is not b for a, b in zip(seen[0], edges, strict=True)):
-            self.known[key] = seen = (edges, price_of(*edges))
-        return seen[1]
-
-
-def price_of(left: Terms, right: Terms, before: Terms = ()) -> Price:
-    """The multiplications and additions of `left` after `right` plus `before`, these given."""
-    known = {id(f.node) for term in left + right + before for f in term.factors}
-    total = combine((*before, *compose(left, right)))
-    return _beyond([f.node for term in total for f in term.factors], known)
-
-
-def _beyond(nodes: list[Node], known: set[int]) -> Price:
-    products, sums, seen = 0, 0, set(known)
-    while nodes:
-        node = nodes.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            products, sums = products + node.multiplications, sums + node.additions
-            nodes.extend(node.operands)
-    return products, sums
-
-
-def chain(graph: Graph) -> Order | None:
+def chain(state: Elimination) -> Elimination | None:
     """The exact optimum of a graph that is a chain once its free vertices are gone, else None.
 
     C(j,i) = min over k of C(j,k) + C(k,i) + the cost of composing what lies on both sides of k,
     for dense Jacobians m_j·m_k·n_i (the matrix-chain recurrence).
     """
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if len(state.graph.inputs) != 1 or len(state.graph.outputs) != 1:
         return None
-    search = _Greedy(graph)
-    steps = list(search.exhaust(only_free=True))
-    path = _path(graph, search.state)
-    if path is None or len(path) > LONGEST_CHAIN:
+    state = state.copy()
+    for _ in _greedy(state, limit=state.spent[0]):
+        pass
+    path = _path(state)
+    if path is None or not 3 < len(path) <= LONGEST_CHAIN:
         return None
     best: dict[tuple[int, int], tuple[Price, Terms, int]] = {}
     for place in range(len(path) - 1):
-        best[place, place + 1] = ((0, 0), search.state.out[path[place]][path[place + 1]], -1)
+        best[place, place + 1] = ((0, 0), state.out[path[place]][path[place + 1]], -1)
     for length in range(2, len(path)):
+        if any(len(terms) > MOST_TERMS_IN_CHAIN for _, terms, _ in best.values()):
+            return None
         for i in range(len(path) - length):
             best[i, i + length] = _cheapest_split(best, i, i + length)
     order: list[int] = []
     _unwind(best, 0, len(path) - 1, order)
-    return (*steps, *(path[place] for place in order))
+    return state.run(path[place] for place in order)
 
 
 def _cheapest_split(
@@ -150,10 +119,11 @@ def _cheapest_split(
     candidates = []
     for k in range(i + 1, j):
         (below, right, _), (above, left, _) = best[i, k], best[k, j]
-        prices = (below, above, price_of(left, right))
-        candidates.append(((sum(p for p, _ in prices), sum(a for _, a in prices)), k))
-    total, k = min(candidates)
-    return total, compose(best[k, j][1], best[i, k][1]), k
+        product = bounded(compose(left, right))
+        prices = (below, above, price_beyond(product, (*left, *right)))
+        total = (sum(p for p, _ in prices), sum(a for _, a in prices))
+        candidates.append((total, product, k))
+    return min(candidates, key=lambda candidate: (candidate[0], candidate[2]))
 
 
 def _unwind(best: dict, i: int, j: int, order: list[int]) -> None:
@@ -164,11 +134,11 @@ def _unwind(best: dict, i: int, j: int, order: list[int]) -> None:
         order.append(split)
 
 
-def _path(graph: Graph, state: Elimination) -> list[int] | None:
+def _path(state: Elimination) -> list[int] | None:
     """The vertices from input to output where each has one successor and one predecessor."""
-    (start,), (end,) = graph.inputs, graph.outputs
-    path = [start]
-    while path[-1] != end:
+    (first,), (last,) = state.graph.inputs, state.graph.outputs
+    path = [first]
+    while path[-1] != last:
         following = state.out.get(path[-1], {})
         if len(following) != 1:
             return None

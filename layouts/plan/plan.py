@@ -1,7 +1,8 @@
 """A plan: an order of elimination, with what it costs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 from layouts.errors import LayoutError
 from layouts.graph import Graph
@@ -10,6 +11,9 @@ from layouts.plan.elimination import Elimination
 from layouts.products import settle
 from layouts.program import Cost, Node, cost
 from layouts.terms import Terms
+
+# Measured on CPUs: a matrix product does so many while memory delivers one byte.
+MULTIPLICATIONS_PER_BYTE = 4
 
 # What a dense answer adds: the same for every order, so that it is not part of the choice.
 Results = dict[tuple[int, int], Terms]
@@ -20,7 +24,8 @@ class Plan:
     """In which order the intermediates of a function are eliminated.
 
     Attributes:
-        name: "forward", "reverse", "greedy" or "optimal" (exact, on a chain).
+        name: "forward", "reverse", "greedy", "greedy, then forward", "greedy, then reverse" or
+            "optimal" (exact, on a chain).
         vertices: the intermediates in the order in which they are eliminated.
         cost: what it costs.
         fingerprint: the graph that it is for.
@@ -29,7 +34,7 @@ class Plan:
     """
 
     name: str
-    vertices: orders.Order
+    vertices: tuple[int, ...]
     cost: Cost
     fingerprint: tuple
     labels: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -48,7 +53,7 @@ class Plan:
                 f"a function with {len(graph.shapes)} vertices of other shapes or structure",
                 "make a plan for this function and these shapes: layouts.cost(fun)(*args).plan",
             )
-        return _settled(Elimination(graph).run(self.vertices))
+        return _settled(Elimination(graph).run(self.vertices).result())
 
     def __str__(self) -> str:
         """The steps, one a line."""
@@ -87,57 +92,79 @@ def roots(results: Results) -> list[Node]:
 
 
 def make_plan(graph: Graph, order: str = "auto") -> Plan:
-    """Choose an order of elimination.
+    """Choose an order of elimination; see `choose`."""
+    return choose(graph, order)[0]
+
+
+def choose(graph: Graph, order: "str | Plan" = "auto") -> tuple[Plan, Results]:
+    """Choose an order of elimination, and eliminate.
 
     Args:
         graph: the local Jacobians.
-        order: "forward", "reverse" or "auto": the cheapest of forward, reverse, greedy and, on a
-            chain, the exact optimum, by multiplications, then by bytes moved.
+        order: "forward", "reverse", a plan, or "auto": the cheapest of forward, reverse, a search
+            that is greedy at first, and, on a chain, the exact optimum. None that multiplies more
+            than forward or reverse; of the others the one that multiplies and moves least.
 
     Raises:
-        LayoutError: an unknown order.
+        LayoutError: an unknown order, or a plan for another graph.
     """
-    candidates = {"forward": _forward, "reverse": _reverse, "auto": _all}
-    if not isinstance(order, str) or order not in candidates:
+    if isinstance(order, Plan):
+        return order, order.apply(graph)
+    if order not in ("auto", "forward", "reverse"):
         raise LayoutError(
             "order", "'auto', 'forward', 'reverse' or a Plan", repr(order), "pass one of these"
         )
-    prefix, reduced = orders.elementwise(graph)
-    plans = [_costed(graph, name, prefix + rest) for name, rest in candidates[order](reduced)]
-    return min(plans, key=lambda plan: (plan.cost.multiplications, plan.cost.moved_bytes))
+    found = [
+        _costed(graph, name, state) for name, state in _candidates(graph, order) if not state.left
+    ]
+    sweeps = (plan.cost for plan, _ in found if plan.name in ("forward", "reverse"))
+    most = min(cost.multiplications for cost in sweeps)
+    fair = [pair for pair in found if pair[0].cost.multiplications <= most]
+    return min(fair, key=lambda pair: weight(pair[0].cost))
 
 
-def _costed(graph: Graph, name: str, vertices: orders.Order) -> Plan:
-    results = _settled(Elimination(graph).run(vertices))
-    return Plan(
+def weight(cost: Cost) -> int:
+    """Multiplications and bytes moved in one number, as a processor weighs them."""
+    return cost.multiplications + MULTIPLICATIONS_PER_BYTE * cost.moved_bytes
+
+
+def _costed(graph: Graph, name: str, state: Elimination) -> tuple[Plan, Results]:
+    results = _settled(state.result())
+    plan = Plan(
         name,
-        vertices,
+        tuple(state.done),
         cost(roots(results)),
         fingerprint(graph),
         tuple(zip(graph.labels, graph.shapes, strict=True)),
         graph.opaque,
     )
+    return plan, results
 
 
-def _forward(graph: Graph) -> Iterable[tuple[str, orders.Order]]:
-    yield "forward", orders.forward(graph)
-
-
-def _reverse(graph: Graph) -> Iterable[tuple[str, orders.Order]]:
-    yield "reverse", orders.reverse(graph)
-
-
-def _all(graph: Graph) -> Iterable[tuple[str, orders.Order]]:
+def _candidates(graph: Graph, order: str) -> Iterator[tuple[str, Elimination]]:
     """Every order worth costing.
 
-    A map that conjugates is no matrix: it is right only when applied to columns that start at real
-    inputs, or to rows that start at real outputs.
+    Between real and complex arrays not every map is a matrix: taking a real part, or conjugating,
+    is right only for columns that start at real inputs, or for rows that start at real outputs.
     """
-    yield from _forward(graph)
-    yield from _reverse(graph)
-    if any(operator.real_linear for operator in graph.operators):
+    state = orders.start(graph)
+    if order == "forward":
+        yield "forward", orders.forward(state)
         return
-    yield "greedy", orders.greedy(graph)
-    exact = orders.chain(graph)
+    if order == "reverse":
+        yield "reverse", orders.reverse(state)
+        return
+    sweeps = [("forward", orders.forward), ("reverse", orders.reverse)]
+    if graph.size(graph.outputs) < graph.size(graph.inputs):
+        sweeps.reverse()  # the one that promises to be cheaper limits what the others may spend
+    limit = inf
+    for name, sweep in sweeps:
+        swept = sweep(state, limit)
+        yield name, swept
+        limit = min(limit, swept.spent[0])
+    if graph.mixed:
+        return
+    yield from orders.searched(state, limit)
+    exact = orders.chain(state)
     if exact is not None:
         yield "optimal", exact

@@ -22,6 +22,7 @@ class Operand:
         value: the array, where it is known (a residual); None where it is linear.
         number: the Python number, where it is a literal of the program.
         name: how a formula calls it, where it has a name.
+        manual: inside `jax.shard_map`, the mesh axes that it varies over.
     """
 
     shape: tuple[int, ...]
@@ -29,6 +30,11 @@ class Operand:
     value: jax.Array | None = None
     number: complex | None = None
     name: str | None = None
+    manual: Any = None
+
+    def aval(self, shape: Sequence[int]) -> jax.ShapeDtypeStruct:
+        """An array of its kind in another shape."""
+        return jax.ShapeDtypeStruct(tuple(shape), self.dtype, manual_axis_type=self.manual)
 
     @property
     def linear(self) -> bool:

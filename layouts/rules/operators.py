@@ -28,8 +28,8 @@ def opaque(equation: Equation) -> dict[tuple[int, int], Terms]:
     operator = Operator(
         equation.name,
         function,
-        tuple(_aval(equation.operands[n].shape, equation.operands[n].dtype) for n in linear),
-        tuple(_aval(equation.outs[n].shape, equation.outs[n].dtype) for n in outs),
+        tuple(equation.operands[n].aval(equation.operands[n].shape) for n in linear),
+        tuple(equation.outs[n].aval(equation.outs[n].shape) for n in outs),
         None,
         (),
         equation.directions,
@@ -69,10 +69,6 @@ def _is_complex(operand: Operand) -> bool:
     return bool(jnp.issubdtype(operand.dtype, jnp.complexfloating))
 
 
-def _aval(shape: Sequence[int], dtype: jnp.dtype) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(tuple(shape), dtype)
-
-
 def partial(
     equation: Equation,
     alone: Mapping[int, int],
@@ -104,8 +100,8 @@ def partial(
         return [jnp.moveaxis(applied, batches[1], front)]
 
     avals = [
-        _aval([shape[n] for n in batch] + [e for n, e in enumerate(shape) if n not in batch], dtype)
-        for shape, batch, dtype in zip(shapes, batches, (operand.dtype, result.dtype), strict=True)
+        array.aval([shape[n] for n in batch] + [e for n, e in enumerate(shape) if n not in batch])
+        for shape, batch, array in zip(shapes, batches, (operand, result), strict=True)
     ]
     way = _matrix_by(equation)
     repeated = prod(operand.shape[source] for source in alone.values())
