@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import prod
 
 from layouts.axes import Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
-from layouts.following import follow
+from layouts.following import follow, placed, settled
 from layouts.products import contract, matrix_of, product, written_order
 from layouts.program import Add, Apply, Identity, Mask, Node, Pattern, RealPart, Reshape, Write
 from layouts.selection import Selection
@@ -22,7 +22,6 @@ from layouts.terms import (
     resolve,
     resolve_factor,
     stored_size,
-    untied,
 )
 
 # More terms than these become one, however little they store.
@@ -103,27 +102,21 @@ def compose_terms(left: Term, right: Term) -> Term:
     bridges = [
         _bridge(a, b) for a, b in zip(left.into, right.out, strict=True) if not _meets(meet, a, b)
     ]
-    left, right = resolve(untied(left, meet), meet), resolve(untied(right, meet), meet)
+    left, right = resolve(left, meet), resolve(right, meet)
     factors = [*left.factors, *right.factors, *(resolve_factor(b, meet) for b in bridges)]
     kept = {*labels_of(left.out), *labels_of(right.into)}
     meeting = dict.fromkeys(labels_of(left.into + right.out))
     middle = [label for label in meeting if label not in kept]
-    middle, factors, selections = follow(middle, factors, [*left.selections, *right.selections])
-    if any(selection.empty for selection in selections):
+    tied = follow(kept, middle, factors, [*left.selections, *right.selections])
+    if any(selection.empty for selection in tied.selections):
         return Term(left.out, right.into, (), 0)
-    selections = [s for s in selections if not _vacuous(s, kept)]
-    carried = {label for factor in factors for label in factor.labels}
-    middle += [label for label in carried if label not in kept and label not in middle]
-    coefficient = left.coefficient * right.coefficient * size({*middle} - carried)
-    order = written_order(left.out, right.into, middle)
-    results = contract(factors, kept, order)
-    return Term(left.out, right.into, results, coefficient, tuple(selections))
-
-
-def _vacuous(selection: Selection, kept: set[Label]) -> bool:
-    """Whether a selection ties two labels of one value that stand nowhere else."""
-    ends = {selection.place, selection.label}
-    return selection.table is None and all(end.size == 1 for end in ends) and not ends & kept
+    kept |= tied.hidden
+    carried = dict.fromkeys(label for factor in tied.factors for label in factor.labels)
+    middle = [*dict.fromkeys((*tied.middle, *(n for n in carried if n not in kept)))]
+    coefficient = left.coefficient * right.coefficient * size({*middle} - carried.keys())
+    order = written_order(left.out, right.into, [*middle, *tied.hidden])
+    results = contract(tied.factors, kept, order)
+    return settled(Term(left.out, right.into, results, coefficient, tied.selections))
 
 
 def _meets(meet: Unifier, left: Axis, right: Axis) -> bool:
@@ -302,7 +295,7 @@ def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
     if any(extent == 0 for extent in shape):
         terms = ()
     operands, patterns = [], []
-    for term in terms:
+    for term in map(placed, terms):
         value = product(term)
         number = {label: n for n, label in enumerate(term.labels)}
         operands += [] if value is None else [value.node]
@@ -316,7 +309,7 @@ def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
                 tuple(
                     Mask(
                         number[s.place],
-                        number[s.label],
+                        tuple(number[label] for label in s.labels),
                         s.start,
                         s.step,
                         s.window,

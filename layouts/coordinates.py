@@ -86,7 +86,7 @@ class _Grid:
         places: dict[Label, Selection] = {}
         checks: list[Selection] = []
         for s in term.selections:
-            used = {known.label for known in places.values()}
+            used = {label for known in places.values() for label in known.labels}
             if s.place in places or s.place in used:
                 checks.append(s)
             else:
@@ -113,14 +113,14 @@ class _Grid:
 
     def place(self, selection: Selection) -> jax.Array:
         """Where a selection puts its label."""
-        label = self.at(selection.label)
         if selection.table is None:
-            return selection.start + selection.step * label
+            return selection.start + selection.step * self.at(selection.label)
         assert isinstance(selection.table, Leaf)
         table = self.arrays[selection.table.index]
         # A wide index may not fit: what lies outside is then minus one.
         table = jnp.where((table >= 0) & (table < selection.place.size), table, -1)
-        return table.astype(jnp.int32).at[label].get(mode="fill", fill_value=-1)
+        at = tuple(map(self.at, selection.labels))
+        return table.astype(jnp.int32).at[at].get(mode="fill", fill_value=-1)
 
     def along(self, axis: Axis) -> jax.Array:
         """The position along an axis: its labels are the digits, most significant first."""

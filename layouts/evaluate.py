@@ -1,6 +1,7 @@
 """From a program to arrays: evaluates symbolic nodes on residuals, under the caller's trace."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import jax
@@ -12,18 +13,22 @@ from layouts.program import (
     Add,
     Apply,
     Contract,
+    Digit,
     Identity,
     Indices,
     Leaf,
     Map,
     Mask,
+    Moved,
     Node,
     OneHot,
     Operator,
     Pattern,
+    Places,
     Put,
     RealPart,
     Reshape,
+    Steps,
     Take,
     Write,
     schedule,
@@ -142,21 +147,19 @@ def _identity(node: Identity, operands: Sequence[jax.Array]) -> jax.Array:
 
 def _take(node: Take, operands: Sequence[jax.Array]) -> jax.Array:
     array, extent = operands[0], node.shape[node.axis]
-    if len(operands) == 2:
-        return jnp.take(array, operands[1], axis=node.axis, mode="fill", fill_value=0)
+    if node.places:
+        return _looked_up(node, operands)
     first, last = node.window
     low, high = sorted((node.start + node.step * first, node.start + node.step * (last - 1)))
     picked = lax.slice_in_dim(array, low, high + 1, abs(node.step), node.axis)
     picked = lax.rev(picked, (node.axis,)) if node.step < 0 else picked
-    return _padded(picked, node.axis, first, extent - last, 0)
+    return _padded(picked, node.axis, first, extent - last, 0, node.fill)
 
 
 def _put(node: Put, operands: Sequence[jax.Array]) -> jax.Array:
     array, extent = operands[0], node.shape[node.axis]
-    if len(operands) == 2:
-        front = jnp.moveaxis(array, node.axis, 0)
-        zeros = jnp.zeros((extent, *front.shape[1:]), front.dtype)
-        return jnp.moveaxis(zeros.at[operands[1]].add(front, mode="drop"), 0, node.axis)
+    if node.places:
+        return _added_up(node, operands)
     first, last = node.window
     low, high = sorted((node.start + node.step * first, node.start + node.step * (last - 1)))
     placed = lax.slice_in_dim(array, first, last, 1, node.axis)
@@ -164,14 +167,93 @@ def _put(node: Put, operands: Sequence[jax.Array]) -> jax.Array:
     return _padded(placed, node.axis, low, extent - 1 - high, abs(node.step) - 1)
 
 
-def _padded(array: jax.Array, axis: int, low: int, high: int, between: int) -> jax.Array:
-    """Zeros before, after and between the entries of one axis."""
+def _padded(
+    array: jax.Array, axis: int, low: int, high: int, between: int, fill: int = 0
+) -> jax.Array:
+    """Zeros (or another number) before, after and between the entries of one axis."""
     config = [(low, high, between) if n == axis else (0, 0, 0) for n in range(array.ndim)]
-    return lax.pad(array, jnp.zeros((), array.dtype), config)
+    return lax.pad(array, jnp.asarray(fill, array.dtype), config)
+
+
+def _looked_up(node: Take, operands: Sequence[jax.Array]) -> jax.Array:
+    """Read an array at the places that tables list, all at once."""
+    array, tables = operands[0], operands[1:]
+    own, read = node.indices[0], list(dict.fromkeys(chain(*node.indices[1:])))
+    extents = _extents(node, operands)
+    spread = tuple(extents[index] for index in read)
+    at = {
+        place: jnp.broadcast_to(expand(table, index, tuple(read)), spread)
+        for place, table, index in zip(node.places, tables, node.indices[1:], strict=True)
+    }
+    at |= {n: _counted(spread, read.index(n)) for n in own if n in read}
+    rest = [n for n in own if n not in at]
+    front = lax.transpose(array, [own.index(n) for n in (*at, *rest)])
+    found = front.at[tuple(at.values())].get(mode="fill", fill_value=node.fill)
+    axes = (*read, *rest)
+    return lax.transpose(found, [axes.index(n) for n in node.output])
+
+
+def _added_up(node: Put, operands: Sequence[jax.Array]) -> jax.Array:
+    """Add the entries of an array up at the places that tables list, all at once."""
+    array, tables = operands[0], operands[1:]
+    own, read = node.indices[0], list(dict.fromkeys(chain(*node.indices[1:])))
+    extents = _extents(node, operands)
+    rest = [n for n in own if n not in read]
+    spread = tuple(extents[index] for index in read)
+    at = {n: _counted(spread, read.index(n)) for n in read if n in node.output}
+    at |= {
+        place: jnp.broadcast_to(expand(table, index, tuple(read)), spread)
+        for place, table, index in zip(node.places, tables, node.indices[1:], strict=True)
+    }
+    axes = (*at, *rest)
+    extents |= dict(zip(node.output, node.shape, strict=True))
+    entries = expand(array, own, (*read, *rest))
+    entries = jnp.broadcast_to(entries, (*spread, *(extents[n] for n in rest)))
+    zeros = lax.full_like(array, 0, shape=tuple(extents[n] for n in axes))
+    total = zeros.at[tuple(at.values())].add(entries, mode="drop")
+    return lax.transpose(total, [axes.index(n) for n in node.output])
+
+
+def _extents(node: Moved, operands: Sequence[jax.Array]) -> dict[int, int]:
+    """The size of each index of the operands."""
+    pairs = zip(node.indices, operands, strict=True)
+    return dict(chain(*(zip(index, array.shape, strict=True) for index, array in pairs)))
+
+
+def _counted(shape: tuple[int, ...], axis: int) -> jax.Array:
+    return lax.broadcasted_iota(np.int32, shape, axis)
+
+
+def _places(node: Places, operands: Sequence[jax.Array]) -> jax.Array:
+    """The places of a lookup; those that JAX drops are put past the end."""
+    starts = operands[0] if node.column is None else operands[0][..., node.column]
+    starts = starts.astype(np.int32) if starts.dtype.itemsize < 4 else starts
+    last = node.extent - node.window
+    inside = jnp.clip(starts, 0, last)
+    if not node.clip:
+        inside = jnp.where((starts >= 0) & (starts <= last), inside, node.extent)
+    shape = (*inside.shape, node.window)
+    first = jnp.broadcast_to(inside.astype(np.int32)[..., None], shape)
+    return jnp.reshape(first + _counted(shape, inside.ndim), node.shape)
+
+
+def _steps(node: Steps, operands: Sequence[jax.Array]) -> jax.Array:
+    first, last = node.window
+    labels = np.arange(first, last)
+    places = node.start + node.step * labels
+    table = np.full(node.shape, node.extent, np.int32)
+    table[places if node.inverse else labels] = labels if node.inverse else places
+    return jnp.asarray(table)
+
+
+def _digit(node: Digit, operands: Sequence[jax.Array]) -> jax.Array:
+    digit = operands[0] // node.below
+    return digit % node.base if node.base else digit
 
 
 def _one_hot(node: OneHot, operands: Sequence[jax.Array]) -> jax.Array:
-    mask = Mask(0, 1, node.start, node.step, node.window, bool(operands))
+    labels = tuple(range(1, len(node.shape)))
+    mask = Mask(0, labels, node.start, node.step, node.window, bool(operands))
     return _number(_relation(mask, node.shape, operands[0] if operands else None), 1)
 
 
@@ -220,7 +302,7 @@ def _written(
             )
             mask = delta if mask is None else mask & delta
     for selection, table in zip(pattern.masks, tables, strict=True):
-        ends = (selection.place, selection.label)
+        ends = (selection.place, *selection.labels)
         relation = _relation(selection, tuple(pattern.extents[index] for index in ends), table)
         hidden = [axis for axis, index in enumerate(ends) if index not in first]
         relation = expand(
@@ -341,12 +423,15 @@ def _fill(
 _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Add: _add,
     Contract: _contract,
+    Digit: _digit,
     Identity: _identity,
     Map: _map,
     OneHot: _one_hot,
+    Places: _places,
     Put: _put,
     RealPart: lambda node, operands: jnp.real(operands[0]),
     Reshape: _reshape,
+    Steps: _steps,
     Take: _take,
     Write: _write,
 }

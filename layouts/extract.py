@@ -13,7 +13,7 @@ from layouts.axes import Axis, Label, Unifier
 from layouts.products import contract_node
 from layouts.program import Add, Identity, Leaf, Node, Take
 from layouts.selection import Selection
-from layouts.terms import Factor, Term, Terms, resolve, untied
+from layouts.terms import Factor, Term, Terms, one_hot, resolve
 
 
 def tied(
@@ -50,7 +50,7 @@ def _met(term: Term, pairs: Sequence[tuple[int, int]]) -> Term:
     for one, other in pairs:
         if not meet.unify(term.out[one], term.into[other]):
             return _met(_recoded(term, other, term.out[one]), pairs)
-    term = resolve(untied(term, meet), meet)
+    term = resolve(term, meet)
     first = {one for one, _ in pairs}
     second = {other for _, other in pairs}
     entries = (
@@ -93,8 +93,10 @@ def _without_loops(term: Term, tables: list[Node], leaves: int) -> Term | None:
     """Write selections that tie a label to itself as factors; None where they leave nothing."""
     factors, selections = list(term.factors), []
     for s in term.selections:
-        if s.place is not s.label:
+        if s.place not in s.labels:
             selections.append(s)
+        elif s.others:
+            factors.append(_diagonal(one_hot(s)))
         elif s.table is not None:
             if s.table not in tables:
                 tables.append(s.table)

@@ -1,134 +1,285 @@
 """Follow selections through a sum: pick entries out of factors, place them, or tie labels anew.
 
-A summed label that a selection ties is no sum at all: at most one of its values gives anything.
-So it is replaced by the label (or the place) that it is tied to, and what carried it is sliced or
-padded. Nothing is multiplied. Where that cannot be written, the selection becomes a one-hot matrix.
+A summed label that is a selection's place is no sum at all: at most one of its values gives
+anything. So it is replaced by what it is tied to, and what carried it is sliced or looked up.
+Nothing is multiplied. A summed label that lookups read, `Σ_n f[n] δ[i,S[n]] δ[T[n],k]`, is the sum
+of a sparse matrix by its entries: it is not taken but stays, hidden on neither side, until a
+factor has to be written. Then its entries are added up at their places.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from layouts.axes import Label, sizes
-from layouts.program import Put, Take
-from layouts.selection import Selection, meeting
-from layouts.terms import Factor, one_hot
+from layouts.axes import Label, labels_of, size, sizes
+from layouts.products import contract_node, product
+from layouts.program import Identity, Put, Reshape
+from layouts.selection import Selection, meeting, take
+from layouts.terms import Factor, Term, one_hot, relabel
 
 State = tuple[list[Factor], list[Selection]]
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A sum with its selections followed.
+
+    Attributes:
+        middle: the labels still to be summed, tied by nothing.
+        factors: the factors left.
+        selections: the selections left.
+        hidden: the summed labels that lookups read: a sum that is not taken.
+    """
+
+    middle: list[Label]
+    factors: list[Factor]
+    selections: tuple[Selection, ...]
+    hidden: set[Label]
+
+
 def follow(
-    middle: Sequence[Label], factors: Sequence[Factor], selections: Sequence[Selection]
-) -> tuple[list[Label], list[Factor], list[Selection]]:
-    """Replace every summed label that a selection ties.
+    kept: set[Label],
+    middle: Sequence[Label],
+    factors: Sequence[Factor],
+    selections: Sequence[Selection],
+) -> Followed:
+    """Replace every summed label that is a place, and place what little is left to be placed.
 
     Args:
+        kept: the labels of both sides.
         middle: the labels to be summed.
         factors: what carries them.
-        selections: what ties them.
+        selections: what ties them; a label that they alone tie is summed too.
+    """
+    state: State = (list(factors), list(selections))
+    tied = (label for s in selections for label in s.labels if label not in kept)
+    summed = [*dict.fromkeys((*middle, *tied))]
+    while (by := _source(kept, state[1])) and not any(s.empty for s in state[1]):
+        rival = _rival(*by, kept, state[1])
+        if rival is None:
+            state, gone = _replaced(*by, state), {by[0].place}
+        else:
+            state, gone = _placed(rival, kept, state)
+        summed = [label for label in summed if label not in gone]
+    if any(s.empty for s in state[1]):
+        return Followed([], state[0], tuple(state[1]), set())
+    state = state[0], _distinct(state[1], kept)
+    for label in _hidden(state[1], kept):
+        if label in summed and _settles(label, kept, *state):
+            state, gone = _placed(label, kept, state)
+            summed = [label for label in summed if label not in gone]
+    hidden = {*_hidden(state[1], kept)}
+    left = [label for label in summed if label not in hidden]
+    return Followed(left, [_squeezed(f, kept) for f in state[0]], tuple(state[1]), hidden)
+
+
+def settled(term: Term) -> Term:
+    """A term after its sums: entries placed on one axis are, and equal labels are deltas."""
+    factors, selections, kept = list(term.factors), list(term.selections), _sides(term)
+    for label in _hidden(selections, kept):
+        group, by = _together(label, kept, selections)
+        if by and (_is_vector(group, by) or _is_full(group, by)):
+            (factors, selections), _ = _placed(label, kept, (factors, selections))
+    return _united(replace(term, factors=tuple(factors), selections=tuple(selections)))
+
+
+def placed(term: Term) -> Term:
+    """The same term with no label hidden: its entries added up at their places."""
+    factors, selections, kept = list(term.factors), list(term.selections), _sides(term)
+    while hidden := _hidden(selections, kept):
+        (factors, selections), _ = _placed(hidden[0], kept, (factors, selections))
+    return replace(term, factors=tuple(factors), selections=tuple(selections))
+
+
+def _sides(term: Term) -> set[Label]:
+    return {*labels_of(term.out), *labels_of(term.into)}
+
+
+def _hidden(selections: Iterable[Selection], kept: set[Label]) -> list[Label]:
+    """The labels that lookups read and neither side has; one of size one only points."""
+    labels = dict.fromkeys(label for s in selections for label in s.labels)
+    return [label for label in labels if label not in kept and label.size > 1]
+
+
+def _source(
+    kept: set[Label], selections: Sequence[Selection]
+) -> tuple[Selection, Selection] | None:
+    """A selection whose place is summed, and the selection that it comes from."""
+    # Tables last: what an offset ties stays a slice.
+    for s in sorted(selections, key=lambda s: s.table is not None):
+        if s.place not in kept:
+            return s, s
+    for s in selections:
+        if s.label in kept or s.label.size == 1 or s.table is not None:
+            continue
+        inverse = s.inverted()
+        if inverse is None and sum(s.label in other.labels for other in selections) > 1:
+            inverse = s.listed_inverse()
+        if inverse is not None:
+            return inverse, s
+    return None
+
+
+def _rival(
+    by: Selection, source: Selection, kept: set[Label], selections: Sequence[Selection]
+) -> Label | None:
+    """A hidden label that lists the same places: of two such sums one has to be taken."""
+    for other in selections:
+        rival = other is not source and other.place is by.place and _hidden([other], kept)
+        if rival and {*other.labels}.isdisjoint(by.labels) and meeting(by, other) is None:
+            return rival[0]
+    return None
+
+
+def _replaced(by: Selection, source: Selection, state: State) -> State:
+    """`Σ_place`: what the place is tied to takes its place in every factor and selection."""
+    factors, selections, new = list(state[0]), [], []
+    for s in state[1]:
+        if s is source:
+            continue
+        if s.place is by.place:
+            met = meeting(by, s)
+            (factors.append(one_hot(s)) if met is None else new.append(met))
+        elif by.place in s.labels:
+            new.append(s.after(by))
+        else:
+            selections.append(s)
+    if not (new or by.total or any(by.place in f.labels for f in factors)):
+        factors.append(_ones((by.place,)))
+    factors = [_take(f, by) if by.place in f.labels else f for f in factors]
+    return factors, selections + new
+
+
+def _distinct(selections: Sequence[Selection], kept: set[Label]) -> list[Selection]:
+    """Lookups by a hidden label that are equal: their places are one."""
+    result: list[Selection] = []
+    first: dict[tuple, Selection] = {}
+    for s in selections:
+        twin = first.setdefault((s.labels, s.place.size, s.signature), s)
+        if twin is s or kept.issuperset(s.labels):
+            result.append(s)
+        elif twin.place is not s.place:
+            result.append(Selection.affine(s.place, twin.place, 0))
+    return result
+
+
+def _settles(
+    label: Label, kept: set[Label], factors: Sequence[Factor], selections: Sequence[Selection]
+) -> bool:
+    """Whether a hidden label's entries go to their places before anything else is summed.
+
+    They do where that makes what is summed smaller, or where nothing else is.
+    """
+    group, by = _together(label, kept, selections)
+    carrying = [f for f in factors if not group.isdisjoint(f.labels)]
+    if len(carrying) > 1 or not (_is_vector(group, by) or _is_full(group, by)):
+        return False
+    known = {*kept, *group, *_hidden(selections, kept)}
+    alone = all(known.issuperset(f.labels) for f in carrying)
+    return alone or _is_full(group, by)
+
+
+def _is_vector(group: set[Label], by: Sequence[Selection]) -> bool:
+    """Whether the entries go along one axis alone: a full one is as good, and can be added to."""
+    return len(by) == 1 and group.issuperset(by[0].labels)
+
+
+def _is_full(group: set[Label], by: Sequence[Selection]) -> bool:
+    """Whether there are as many entries as places, so that nothing is won by listing them."""
+    labels = {label for s in by for label in s.labels}
+    return size({s.place for s in by}) * size(labels - group) <= size(labels | group)
+
+
+def _together(
+    label: Label, kept: set[Label], selections: Sequence[Selection]
+) -> tuple[set[Label], list[Selection]]:
+    """The hidden labels that are summed with one, and the selections that read them."""
+    by = [s for s in selections if label in s.labels]
+    group = {label}
+    group |= {
+        other
+        for other in _hidden(by, kept)
+        if all(s in by for s in selections if other in s.labels)
+    }
+    return group, by
+
+
+def _placed(label: Label, kept: set[Label], state: State) -> tuple[State, set[Label]]:
+    """`Σ_label`: the entries of what carries the label go to their places.
 
     Returns:
-        The labels still to be summed, tied by nothing, and the factors and selections left.
+        The factors and selections left, and the labels that were summed.
     """
-    left, state = list(middle), (list(factors), list(selections))
-    for label in middle:
-        if any(selection.empty for selection in state[1]):
-            break  # the whole term is zero
-        as_place = [s for s in state[1] if s.place is label]
-        as_label = [s for s in state[1] if s.label is label]
-        if as_label and not as_place and label.size == 1:
-            left.remove(label)  # it only points at a place, and goes on pointing
-        elif as_place or as_label:
-            done = _replaced(label, as_place, as_label, state)
-            if done is None:
-                state = _untied(label, state)
-            else:
-                state = done
-                left.remove(label)
-    return left, *state
-
-
-def _untied(label: Label, state: State) -> State:
-    """Give up on a label's selections: one-hot matrices, to be summed like any factor."""
     factors, selections = state
-    tied = [s for s in selections if label in (s.place, s.label)]
-    return factors + [one_hot(s) for s in tied], [s for s in selections if s not in tied]
+    group, by = _together(label, kept, selections)
+    first: dict[Label, Selection] = {}
+    carrying = [f for f in factors if not group.isdisjoint(f.labels)]
+    rest = [f for f in factors if group.isdisjoint(f.labels)]
+    for s in by:  # a place that is tied twice is where both agree
+        carrying += [one_hot(s)] if first.setdefault(s.place, s) is not s else []
+    whole = _product(carrying) if carrying else _ones((label,))
+    for s in first.values():
+        whole = _take(whole, s) if s.place in whole.labels else whole
+    left = [s for s in selections if s not in by]
+    return ([*rest, _put(whole, tuple(first.values()), group)], left), group
 
 
-def _replaced(
-    label: Label, as_place: list[Selection], as_label: list[Selection], state: State
-) -> State | None:
-    """Replace one summed label, or None where that cannot be written."""
-    if as_place:
-        return _picked(as_place[0], as_place[1:], as_label, state)
-    turned = next((s for s in as_label if s.inverted() is not None), None)
-    if turned is not None:
-        inverse = turned.inverted()
-        assert inverse is not None
-        return _picked(inverse, [], [s for s in as_label if s is not turned], state, turned)
-    return _placed(label, as_label, state)
+def _product(factors: Sequence[Factor]) -> Factor:
+    labels = tuple(dict.fromkeys(label for factor in factors for label in factor.labels))
+    result = product(Term((labels,), (), tuple(factors)))
+    assert result is not None
+    return result
 
 
-def _picked(
-    by: Selection,
-    others: list[Selection],
-    outer: list[Selection],
-    state: State,
-    known_as: Selection | None = None,
-) -> State | None:
-    """`Σ_place`: the label takes the place's place in every factor and selection."""
-    factors, selections = state
-    tied = [*others, *outer, known_as or by]
-    new = [meeting(by, other) for other in others] + [s.after(by) for s in outer]
-    carrying = [f for f in factors if by.place in f.labels]
-    if any(s is None for s in new) or not (new or carrying or by.total):
-        return None
-    if any(by.label in f.labels for f in carrying):
-        return None
-    kept = [f for f in factors if by.place not in f.labels]
-    return (
-        kept + [_take(f, by) for f in carrying],
-        [s for s in selections if s not in tied] + [s for s in new if s is not None],
-    )
-
-
-def _placed(label: Label, as_label: list[Selection], state: State) -> State | None:
-    """`Σ_label`: the entries of the one factor that carries the label go to their places."""
-    factors, selections = state
-    carrying = [f for f in factors if label in f.labels]
-    if len(as_label) > 1 or len(carrying) != 1 or as_label[0].place in carrying[0].labels:
-        return None
-    (by,) = as_label
-    kept = [f for f in factors if f is not carrying[0]]
-    return [*kept, _put(carrying[0], by)], [s for s in selections if s is not by]
+def _ones(labels: tuple[Label, ...]) -> Factor:
+    return Factor(contract_node((Factor(Identity((), 4), ()),), labels), labels)
 
 
 def _take(factor: Factor, by: Selection) -> Factor:
-    """A factor with the place's axis read by label."""
-    axis = factor.labels.index(by.place)
-    labels = tuple(by.label if label is by.place else label for label in factor.labels)
-    return Factor(_moved(Take, factor, by, axis, labels), labels)
+    """A factor with the place's axis read by what ties it."""
+    return Factor(*take(factor.node, factor.labels, by))
 
 
-def _put(factor: Factor, by: Selection) -> Factor:
-    """A factor with the label's axis written by place."""
-    axis = factor.labels.index(by.label)
-    labels = tuple(by.place if label is by.label else label for label in factor.labels)
-    return Factor(_moved(Put, factor, by, axis, labels), labels)
-
-
-def _moved(
-    kind: type[Take] | type[Put],
-    factor: Factor,
-    by: Selection,
-    axis: int,
-    labels: tuple[Label, ...],
-) -> Take | Put:
-    table = () if by.table is None else (by.table,)
-    return kind(
+def _put(factor: Factor, by: Sequence[Selection], summed: set[Label]) -> Factor:
+    """A factor with its entries added up at their places."""
+    places = tuple(s.place for s in by)
+    if len(by) == 1 and by[0].table is None and by[0].label in factor.labels:
+        (s,), axis = by, factor.labels.index(by[0].label)
+        labels = (*factor.labels[:axis], s.place, *factor.labels[axis + 1 :])
+        moves = (axis, s.start, s.step, s.window)
+        return Factor(Put(sizes(labels), factor.node.itemsize, (factor.node,), *moves), labels)
+    lists = [s.labels for s in by]
+    every = tuple(dict.fromkeys((*factor.labels, *(n for labels in lists for n in labels))))
+    labels = places + tuple(label for label in every if label not in summed)
+    number = {label: n for n, label in enumerate((*every, *places))}
+    node = Put(
         sizes(labels),
         factor.node.itemsize,
-        (factor.node, *table),
-        axis,
-        by.start,
-        by.step,
-        by.window,
+        (factor.node, *(s.listed() for s in by)),
+        indices=tuple(tuple(number[n] for n in one) for one in (factor.labels, *lists)),
+        places=tuple(number[place] for place in places),
+        output=tuple(number[label] for label in labels),
     )
+    return Factor(node, labels)
+
+
+def _squeezed(factor: Factor, kept: set[Label]) -> Factor:
+    """A factor without its summed labels of size one."""
+    labels = tuple(label for label in factor.labels if label.size > 1 or label in kept)
+    if labels == factor.labels:
+        return factor
+    return Factor(Reshape(sizes(labels), factor.node.itemsize, (factor.node,)), labels)
+
+
+def _united(term: Term) -> Term:
+    """Selections of which the place is the label, one on either side, become deltas."""
+    for s in term.selections:
+        ends = [{*labels_of(axes)} & {s.place, s.label} for axes in (term.out, term.into)]
+        others = [other for other in term.selections if other is not s]
+        tied = any({s.place, s.label} <= {o.place, *o.labels} for o in others)
+        twice = any(o.place in (s.place, s.label) for o in others)
+        if not s.same or tied or twice or sorted(map(len, ends)) != [1, 1] or ends[0] == ends[1]:
+            continue
+        factors = tuple(_take(f, s) if s.place in f.labels else f for f in term.factors)
+        names = {label: label for label in term.labels} | {s.place: s.label}
+        return _united(relabel(replace(term, factors=factors, selections=tuple(others)), names))
+    return term

@@ -272,7 +272,7 @@ def contract_node(factors: Sequence[Factor], output: tuple[Label, ...]) -> Contr
 
 def product(term: Term) -> Factor | None:
     """Multiply all factors of a term into one, small ones first; None where there are none."""
-    order = written_order(term.out, term.into)
+    order = written_order(term.out, term.into, term.hidden)
     remaining = sorted(term.factors, key=lambda factor: size(factor.labels))
     while len(remaining) > 1:
         a, b = min(
@@ -285,7 +285,7 @@ def product(term: Term) -> Factor | None:
 
 def settle(term: Term) -> Term:
     """Multiply each factor into another that carries its labels too, so that less is stored."""
-    order = written_order(term.out, term.into)
+    order = written_order(term.out, term.into, term.hidden)
     factors = sorted(term.factors, key=lambda factor: size(factor.labels), reverse=True)
     kept: list[Factor] = []
     while factors:

@@ -155,7 +155,12 @@ def _encode(term: Term) -> tuple:
     out, into, _ = matching(term)
     factors = tuple(tuple(number[label] for label in factor.labels) for factor in term.factors)
     selections = tuple(
-        (number[s.place], number[s.label], (s.start, s.step, s.window), s.table is not None)
+        (
+            number[s.place],
+            tuple(number[label] for label in s.labels),
+            (s.start, s.step, s.window),
+            s.table is not None,
+        )
         for s in term.selections
     )
     leaves = tuple(

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from layouts.axes import Axes, Label, Unifier, labels_of, size, sizes
 from layouts.program import Node, OneHot, Reshape
@@ -29,7 +29,7 @@ class Term:
         out: the output axes.
         into: the input axes; a label that is also in `out` is a delta.
         factors: the arrays multiplied, kept apart until an axis is summed.
-        selections: deltas with an offset, each between two of the labels above.
+        selections: deltas with an offset or a table, between the labels above and hidden ones.
         coefficient: a number known while planning, such as the -1 of a subtraction.
     """
 
@@ -46,9 +46,15 @@ class Term:
         return tuple(label for label in labels_of(self.out) if label in into)
 
     @property
+    def hidden(self) -> tuple[Label, ...]:
+        """The labels on neither side: a sum that is not taken, of entries that tables place."""
+        sides = {*labels_of(self.out), *labels_of(self.into)}
+        return tuple(label for label in self.labels if label not in sides)
+
+    @property
     def labels(self) -> tuple[Label, ...]:
-        """All labels, each once: out, in, then those that only a selection points from."""
-        tied = (label for s in self.selections for label in (s.place, s.label))
+        """All labels, each once: out, in, then those on neither side that selections tie."""
+        tied = (label for s in self.selections for label in (s.place, *s.labels))
         return tuple(dict.fromkeys((*labels_of(self.out), *labels_of(self.into), *tied)))
 
 
@@ -64,8 +70,10 @@ def check(term: Term) -> None:
     """
     known = set(term.labels)
     for selection in term.selections:
-        if not known.issuperset((selection.place, selection.label)):
-            raise ValueError(f"a selection of {term} ties a label that is on neither side")
+        if selection.place in term.hidden:
+            raise ValueError(f"a selection of {term} has a place that is on neither side")
+        if selection.table is not None and selection.table.shape != sizes(selection.labels):
+            raise ValueError(f"table of shape {selection.table.shape} for {selection.labels}")
     for factor in term.factors:
         if factor.node.shape != sizes(factor.labels):
             raise ValueError(f"factor of shape {factor.node.shape} labelled {factor.labels}")
@@ -81,7 +89,10 @@ def matching(term: Term) -> tuple:
     """
     number = {label: place for place, label in enumerate(term.labels)}
     tied = sorted(
-        ((number[s.place], number[s.label], s.signature) for s in term.selections),
+        (
+            (number[s.place], tuple(number[label] for label in s.labels), s.signature)
+            for s in term.selections
+        ),
         key=lambda entry: entry[:2],
     )
 
@@ -100,32 +111,19 @@ def resolve(term: Term, meet: Unifier) -> Term:
         tuple(map(meet.resolve, term.into)),
         tuple(resolve_factor(factor, meet) for factor in term.factors),
         term.coefficient,
-        tuple(_resolve_selection(selection, meet) for selection in term.selections),
+        tuple(part for selection in term.selections for part in _resolved(selection, meet)),
     )
 
 
-def _resolve_selection(selection: Selection, meet: Unifier) -> Selection:
-    """Rename a selection's labels; those that split have become factors before (`untied`)."""
-    (place,), (label,) = meet.resolve((selection.place,)), meet.resolve((selection.label,))
-    return selection.relabelled({selection.place: place, selection.label: label})
-
-
-def untied(term: Term, meet: Unifier) -> Term:
-    """Turn the selections of labels that split into one-hot factors, which split as arrays do."""
-    whole: list[Selection] = []
-    split: list[Selection] = []
-    for s in term.selections:
-        one = all(len(meet.resolve((label,))) == 1 for label in (s.place, s.label))
-        (whole if one else split).append(s)
-    if not split:
-        return term
-    factors = term.factors + tuple(map(one_hot, split))
-    return replace(term, factors=factors, selections=tuple(whole))
+def _resolved(selection: Selection, meet: Unifier) -> tuple[Selection, ...]:
+    """A selection between the digits of its labels."""
+    labels = [meet.resolve((label,)) for label in selection.labels]
+    return selection.split(meet.resolve((selection.place,)), labels)
 
 
 def one_hot(selection: Selection) -> Factor:
-    """A selection as a matrix of zeros and ones."""
-    labels = (selection.place, selection.label)
+    """A selection as a matrix of zeros and ones: places × labels."""
+    labels = (selection.place, *selection.labels)
     operands = () if selection.table is None else (selection.table,)
     node = OneHot(sizes(labels), 4, operands, selection.start, selection.step, selection.window)
     return Factor(node, labels)

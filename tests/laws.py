@@ -2,14 +2,27 @@
 
 import re
 from collections.abc import Sequence
-from itertools import product
+from itertools import chain, product
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from layouts.axes import Label
-from layouts.program import Add, Contract, Identity, Leaf, Node, OneHot, Put, Reshape, Take
+from layouts.program import (
+    Add,
+    Contract,
+    Digit,
+    Identity,
+    Leaf,
+    Node,
+    OneHot,
+    Places,
+    Put,
+    Reshape,
+    Steps,
+    Take,
+)
 from layouts.selection import Selection
 from layouts.terms import Terms
 
@@ -26,7 +39,9 @@ def value_of(node: Node, residuals: Sequence[np.ndarray]) -> np.ndarray:
         return np.eye(extent).reshape(node.shape)
     if isinstance(node, Contract):
         pairs = [part for pair in zip(operands, node.indices, strict=True) for part in pair]
-        return np.einsum(*pairs, node.output)
+        missing = [n for n in node.output if n not in {*chain(*node.indices)}]
+        ones = np.ones([node.extents[n] for n in missing])
+        return np.einsum(*pairs, ones, missing, node.output)
     if isinstance(node, Add):
         total = np.zeros(node.shape, np.result_type(*operands, *map(type, node.coefficients)))
         everything = range(len(node.shape))
@@ -40,25 +55,74 @@ def value_of(node: Node, residuals: Sequence[np.ndarray]) -> np.ndarray:
 
 def _moved(node: Node, operands: Sequence[np.ndarray]) -> np.ndarray:
     """A selection applied to one axis, as a product with its matrix of places × labels."""
+    if isinstance(node, Steps | Digit | Places):
+        return _table(node, operands)
     if not isinstance(node, OneHot | Put | Take):
         raise TypeError(f"no NumPy for a {type(node).__name__}")
+    if not isinstance(node, OneHot) and node.places:
+        return _by_tables(node, operands)
     axis = 0 if isinstance(node, OneHot) else node.axis
     if isinstance(node, OneHot):
-        places, labels = node.shape
+        places, *labels = node.shape
     elif isinstance(node, Put):
-        places, labels = node.shape[axis], operands[0].shape[axis]
+        places, labels = node.shape[axis], [operands[0].shape[axis]]
     else:
-        places, labels = operands[0].shape[axis], node.shape[axis]
-    hot = np.zeros((places, labels))
-    looked_up = operands[-1] if len(operands) == (1 if isinstance(node, OneHot) else 2) else None
-    for label in range(labels) if looked_up is not None else range(*node.window):
-        place = node.start + node.step * label if looked_up is None else looked_up[label]
+        places, labels = operands[0].shape[axis], [node.shape[axis]]
+    hot = np.zeros((places, *labels))
+    if isinstance(node, OneHot) and operands:
+        for at in np.ndindex(*labels):
+            if operands[0][at] < places:
+                hot[(operands[0][at], *at)] = 1
+        return hot
+    for label in range(*node.window):
+        place = node.start + node.step * label
         if 0 <= place < places:
             hot[place, label] = 1
     if isinstance(node, OneHot):
         return hot
     matrix = hot if isinstance(node, Put) else hot.T
-    return np.moveaxis(np.tensordot(matrix, operands[0], (1, axis)), 0, axis)
+    front = np.tensordot(matrix, operands[0], (1, axis))
+    if isinstance(node, Take):
+        nowhere = node.fill * (1 - hot.sum(0))
+        front = front + nowhere.reshape(-1, *[1] * (front.ndim - 1))
+    return np.moveaxis(front, 0, axis).astype(operands[0].dtype)
+
+
+def _table(node: Node, operands: Sequence[np.ndarray]) -> np.ndarray:
+    """A table of places, entry by entry."""
+    if isinstance(node, Digit):
+        digit = operands[0] // node.below
+        return digit % node.base if node.base else digit
+    if isinstance(node, Steps):
+        table = np.full(node.shape, node.extent)
+        for label in range(*node.window):
+            place = node.start + node.step * label
+            table[place if node.inverse else label] = label if node.inverse else place
+        return table
+    raise TypeError(f"no NumPy for a {type(node).__name__}")
+
+
+def _by_tables(node: Take | Put, operands: Sequence[np.ndarray]) -> np.ndarray:
+    """Entries read or added up at the places that tables list, one at a time."""
+    array, *tables = operands
+    own, *read = node.indices
+    extents = dict(zip(node.output, node.shape, strict=True))
+    for index, operand in zip(node.indices, operands, strict=True):
+        extents |= dict(zip(index, operand.shape, strict=True))
+    free = [n for n in extents if n not in node.places]
+    result = np.full(node.shape, node.fill, array.dtype)
+    for digits in product(*(range(extents[n]) for n in free)):
+        at = dict(zip(free, digits, strict=True))
+        for place, table, index in zip(node.places, tables, read, strict=True):
+            at[place] = int(table[tuple(at[n] for n in index)])
+        if any(at[place] >= extents[place] for place in node.places):
+            continue
+        here, there = (tuple(at[n] for n in side) for side in (own, node.output))
+        if isinstance(node, Put):
+            result[there] += array[here]
+        else:
+            result[there] = array[here]
+    return result
 
 
 def by_loops(
@@ -97,7 +161,7 @@ def _holds(selection: Selection, at: dict[Label, int], tables: dict[int, np.ndar
     """Whether a selection lets an entry stand."""
     place, label = at[selection.place], at[selection.label]
     if selection.table is not None:
-        return place == tables[id(selection.table)][label]
+        return place == tables[id(selection.table)][tuple(at[n] for n in selection.labels)]
     first, last = selection.window
     return first <= label < last and place == selection.start + selection.step * label
 

@@ -41,10 +41,19 @@ BY_PRIMITIVE = {
         arrays((5, 3)),
     ),
     "fft": (lambda x: jnp.fft.fft(x).real, arrays((3, 5))),
+    "dynamic_update_slice": (
+        lambda x: lax.dynamic_update_slice(jnp.sin(x), x[:2, :1], (1, 2)),
+        arrays((5, 3)),
+    ),
     "gather": (lambda x: x[:, np.array([2, 0, -1, 2])], arrays((5, 3))),
     "optimization_barrier": (lambda x: sum(lax.optimization_barrier((x, x * 2))), arrays((5, 3))),
     "pad": (lambda x: lax.pad(x, 0.0, [(-1, 2, 1), (3, -1, 0)]), arrays((5, 3))),
     "rev": (lambda x: lax.rev(x, (1,)), arrays((5, 3))),
+    "scatter": (
+        lambda x: jnp.sin(x).at[jnp.array([4, 1])].set(x[:2], unique_indices=True),
+        arrays((5, 3)),
+    ),
+    "scatter-sub": (lambda x: x.at[jnp.array([4, 1, 4])].subtract(x[:3] ** 2), arrays((5, 3))),
     "scatter-add": (
         lambda x: x.at[np.array([3, 0, 3])].add(x[:3] * 2, mode="drop"),
         arrays((5, 3)),

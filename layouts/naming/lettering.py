@@ -125,7 +125,7 @@ class Lettering:
         if selection.table is None:
             return selection
         (value,) = self.named.of([selection.table])
-        return replace(selection, table=self._factor(_Symbol(value, (selection.label,))).node)
+        return replace(selection, table=self._factor(_Symbol(value, selection.labels)).node)
 
     def _factor(self, symbol: _Symbol) -> Factor:
         value, labels = _underlying(symbol.value), symbol.labels

@@ -22,13 +22,16 @@ from layouts.program import (
     Add,
     Apply,
     Contract,
+    Digit,
     Identity,
     Leaf,
     Map,
     Node,
     OneHot,
+    Places,
     Put,
     Reshape,
+    Steps,
     Take,
     schedule,
 )
@@ -102,6 +105,10 @@ class Named:
             if len(arrays) == 1:
                 return _moved(values, node, arrays[0])
             return values.unknown(type(node).__name__.lower(), arrays, [node.shape])[0]
+        if isinstance(node, Places) and node.window == 1:
+            return _places(values, node, full(values, operands[0], shapes[0]), shapes[0])
+        if isinstance(node, Places | Steps | Digit):
+            return values.unknown(type(node).__name__.lower(), operands, [node.shape])[0]
         operator = node.operator if isinstance(node, Apply | Map) else None
         through = operator.name if operator else "an opaque map"
         return values.unique(f"<Jacobian through {through}>", node.shape)
@@ -118,6 +125,18 @@ def _one_hot(values: Values, node: OneHot, table: list[Value]) -> Value:
             return values.unknown("onehot", [], [node.shape])[0]
         places = values.add([(node.start, values.number(1)), (node.step, cols)])
     return values.indicator(values.compare("==", expand(values, rows, [0], 2), places))
+
+
+def _places(values: Values, node: Places, starts: Value, shape: tuple[int, ...]) -> Value:
+    """The indices that were given: in a formula one that lies outside gives zero anyway."""
+    if node.column is not None and shape[-1] > 1:
+        entries = (*[":"] * (len(shape) - 1), str(node.column))
+        starts, shape = index(values, starts, entries, shape[:-1]), shape[:-1]
+    places = reshape(values, starts, shape, node.shape)
+    if not node.clip:
+        return places
+    options = ["0", str(node.extent - 1)]
+    return values.call("clip", [full(values, places, node.shape)], options, node.shape)
 
 
 def _moved(values: Values, node: Take | Put, operand: Value) -> Value:
@@ -138,7 +157,8 @@ def _moved(values: Values, node: Take | Put, operand: Value) -> Value:
     if before == after == 0:
         return value
     widths = [(before, after) if n == axis else (0, 0) for n in range(len(node.shape))]
-    return values.call("pad", [value], [str(tuple(widths))], node.shape)
+    filled = [f"constant_values={node.fill}"] if node.fill else []
+    return values.call("pad", [value], [str(tuple(widths)), *filled], node.shape)
 
 
 def _entry(first: int, last: int, step: int) -> str:

@@ -1,14 +1,18 @@
 """Primitives that pick or place entries: a selection on each axis that changes, never a factor."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax import lax
+from jax.lax import GatherScatterMode
 
-from layouts.axes import Axis, Label, fresh_axes, labels_of
-from layouts.rules.equation import Equation
-from layouts.selection import Selection
+from layouts.algebra import identity, scale
+from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
+from layouts.program import Places
+from layouts.rules.equation import Equation, Operand
+from layouts.selection import Selection, looked_up
 from layouts.terms import Term, Terms
 
 
@@ -96,76 +100,230 @@ def stack(equation: Equation) -> dict[int, Terms]:
 
 
 def dynamic_slice(equation: Equation) -> dict[int, Terms] | None:
-    """`out[i] = x[start + i]`, the start known only when it runs, and moved inside by JAX."""
+    """`out[i] = x[start + i]`, the start moved inside by JAX."""
     operand, *starts = equation.operands
     if any(start.linear for start in starts):
         return None
-    into, out = list(fresh_axes(operand.shape)), list(fresh_axes(equation.out.shape))
+    into, out, selections = _window(equation, operand.shape, equation.out.shape, starts)
+    return {0: _term(out, into, selections)}
+
+
+def dynamic_update_slice(equation: Equation) -> dict[int, Terms] | None:
+    """`out = x; out[start + i] = u[i]`: by x the identity outside the window, by u a window."""
+    operand, update, *starts = equation.operands
+    if any(start.linear for start in starts):
+        return None
+    out, into, selections = _window(equation, operand.shape, update.shape, starts)
+    jacobians: dict[int, Terms] = {}
+    if operand.linear:
+        dtype = equation.out.dtype
+        outside = lax.dynamic_update_slice(
+            jnp.ones(operand.shape, dtype),
+            jnp.zeros(update.shape, dtype),
+            [start.value for start in starts],  # type: ignore[misc]
+        )
+        jacobians[0] = _masked(equation, outside, [*map(tuple.__eq__, out, into)])
+    if update.linear and 0 not in update.shape:
+        jacobians[1] = _term(out, into, selections)
+    return jacobians
+
+
+def _window(
+    equation: Equation,
+    long_shape: Sequence[int],
+    short_shape: Sequence[int],
+    starts: Sequence[Operand],
+) -> tuple[list[Axis], list[Axis], tuple[Selection, ...]]:
+    """Axes of both sides with `long = start + short`; numbers in the program are offsets."""
+    long, short = list(fresh_axes(long_shape)), list(fresh_axes(short_shape))
     selections = []
-    for axis, start in enumerate(starts):
-        extent, size = operand.shape[axis], equation.out.shape[axis]
+    for axis, (extent, size, start) in enumerate(zip(long_shape, short_shape, starts, strict=True)):
         if extent == size:
-            out[axis] = into[axis]
-            continue
-        assert start.value is not None
-        first = jnp.clip(start.value.astype(np.int32), 0, extent - size)
-        table = equation.leaf(first + jnp.arange(size, dtype=np.int32), None)
-        place, label = _label(into, axis), _label(out, axis)
-        selections.append(Selection(place, label, table=table))
-    return {0: _term(out, into, tuple(selections))}
+            short[axis] = long[axis]
+        elif isinstance(start.number, int):
+            first = min(max(start.number, 0), extent - size)
+            place, label = _label(long, axis), _label(short, axis)
+            selections.append(Selection.affine(place, label, first))
+        else:
+            labels = short[axis]
+            table = _places(equation, start, None, labels, extent, size, clip=True)
+            selections.append(looked_up(_label(long, axis), labels, table))
+    return long, short, tuple(selections)
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """What gather and scatter have in common: a long array, looked up by windows of a short one.
+
+    The short one has the axes of the indices (all but their last, which lists the start of a
+    window along each axis of `mapped`) and, at the places `offsets`, those of the window.
+
+    Attributes:
+        shape: of the long array.
+        windows: the size of the window along each of its axes.
+        rank: the number of axes of the short array.
+        offsets: which of them are the window's.
+        dropped: the axes of the long array that the window lacks; it has size one there.
+        mapped: the axes of the long array that the indices are along.
+        batch: pairs of an axis of the long array and one of the indices that are the same.
+        clip: whether windows outside are moved inside; else they are left out.
+    """
+
+    shape: Sequence[int]
+    windows: Sequence[int]
+    rank: int
+    offsets: Sequence[int]
+    dropped: Sequence[int]
+    mapped: Sequence[int]
+    batch: Sequence[tuple[int, int]]
+    clip: bool
+
+    def axes(
+        self, equation: Equation, indices: Operand
+    ) -> tuple[Axes, Axes, tuple[Selection, ...]]:
+        """Axes of the long and of the short side, and what ties them."""
+        long, found = list(fresh_axes(self.shape)), list(fresh_axes(indices.shape[:-1]))
+        for place, axis in self.batch:
+            found[axis] = long[place]
+        batched = {place for place, _ in self.batch}
+        window: list[Axis] = []
+        selections = []
+        for place, (extent, size) in enumerate(zip(self.shape, self.windows, strict=True)):
+            if place in batched:
+                continue
+            whole = size == extent and (self.clip or place not in self.mapped)
+            own = long[place] if whole else fresh_axes((size,))[0]
+            if place not in self.dropped:
+                window.append(own)
+            if whole:
+                continue
+            if place not in self.mapped:
+                pointing = own[0] if own else Label(1)
+                selections.append(Selection.affine(_label(long, place), pointing, 0))
+                continue
+            labels = (*labels_of(found), *own)
+            column = self.mapped.index(place)
+            table = _places(equation, indices, column, labels, extent, size, self.clip)
+            selections.append(looked_up(_label(long, place), labels, table))
+        offsets, batches = iter(window), iter(found)
+        short = [next(offsets if n in self.offsets else batches) for n in range(self.rank)]
+        return tuple(long), tuple(short), tuple(selections)
+
+
+def _places(
+    equation: Equation,
+    indices: Operand,
+    column: int | None,
+    labels: Sequence[Label],
+    extent: int,
+    size: int,
+    clip: bool,
+) -> Places:
+    """The table of the places along one axis."""
+    assert indices.value is not None
+    leaf = equation.leaf(indices.value, indices.name)
+    return Places(sizes(labels), 4, (leaf,), column, extent, size, clip)
 
 
 def gather(equation: Equation) -> dict[int, Terms] | None:
-    """`out[i,...] = x[table[i],...]`: a lookup along one axis; other gathers are opaque."""
-    numbers, shape = equation.params["dimension_numbers"], equation.operands[0].shape
-    axis = _looked_up(numbers.start_index_map, numbers.collapsed_slice_dims)
-    indices = equation.operands[1]
-    batched = numbers.operand_batching_dims or indices.linear or len(indices.shape) != 2
-    whole = all(
-        size == extent or n == axis
-        for n, (size, extent) in enumerate(zip(equation.params["slice_sizes"], shape, strict=True))
-    )
-    if axis is None or batched or not whole:
+    """`out[i,...] = x[start[i] + ...]`: lookups, of windows that may be single entries."""
+    numbers, mode = equation.params["dimension_numbers"], equation.params["mode"]
+    operand, indices = equation.operands
+    filled = mode == GatherScatterMode.FILL_OR_DROP and equation.params["fill_value"] != 0
+    if indices.linear or filled or mode == GatherScatterMode.ONE_HOT:
         return None
-    assert indices.value is not None
-    into = list(fresh_axes(shape))
-    kept = iter(into[:axis] + into[axis + 1 :])
-    out = [next(kept) if n in numbers.offset_dims else () for n in range(len(equation.out.shape))]
-    (batch,) = [n for n in range(len(out)) if n not in numbers.offset_dims]
-    out[batch] = (Label(indices.shape[0]),)
-    table = equation.leaf(_table(indices.value, shape[axis], equation.params["mode"]), None)
-    selection = Selection(_label(into, axis), out[batch][0], table=table)
-    return {0: _term(out, into, (selection,))}
+    pairs = (numbers.operand_batching_dims, numbers.start_indices_batching_dims)
+    lookup = _Lookup(
+        operand.shape,
+        equation.params["slice_sizes"],
+        len(equation.out.shape),
+        numbers.offset_dims,
+        numbers.collapsed_slice_dims,
+        numbers.start_index_map,
+        tuple(zip(*pairs, strict=True)),
+        mode == GatherScatterMode.CLIP,
+    )
+    into, out, selections = lookup.axes(equation, indices)
+    return {0: _term(out, into, selections)}
 
 
 def scatter_add(equation: Equation) -> dict[int, Terms] | None:
-    """`out = x; out[table[i],...] += u[i,...]`: the identity by x, a lookup by u."""
-    numbers = equation.params["dimension_numbers"]
-    operand, indices, updates = equation.operands
-    axis = _looked_up(numbers.scatter_dims_to_operand_dims, numbers.inserted_window_dims)
-    windows = [updates.shape[n] for n in numbers.update_window_dims]
-    rest = [extent for n, extent in enumerate(operand.shape) if n != axis]
-    batched = numbers.operand_batching_dims or indices.linear or len(indices.shape) != 2
-    if axis is None or batched or windows != rest:
+    """`out = x; out[start[i] + ...] += u[i,...]`: the identity by x, a lookup by u."""
+    operand, _, updates = equation.operands
+    if equation.operands[1].linear:
         return None
     jacobians: dict[int, Terms] = {}
     if operand.linear:
-        axes = fresh_axes(operand.shape)
-        jacobians[0] = (Term(axes, axes),)
+        jacobians[0] = identity(operand.shape)
     if updates.linear and 0 not in updates.shape:
-        assert indices.value is not None
-        out = list(fresh_axes(operand.shape))
-        kept = iter(out[:axis] + out[axis + 1 :])
-        ranks = range(len(updates.shape))
-        into = [next(kept) if n in numbers.update_window_dims else () for n in ranks]
-        (batch,) = [n for n in ranks if n not in numbers.update_window_dims]
-        into[batch] = (Label(indices.shape[0]),)
-        table = equation.leaf(
-            _table(indices.value, operand.shape[axis], equation.params["mode"]), None
-        )
-        selection = Selection(_label(out, axis), into[batch][0], table=table)
-        jacobians[2] = _term(out, into, (selection,))
+        out, into, selections = _scattered(equation).axes(equation, equation.operands[1])
+        jacobians[2] = _term(out, into, selections)
     return jacobians
+
+
+def scatter_sub(equation: Equation) -> dict[int, Terms] | None:
+    """`out = x; out[start[i] + ...] -= u[i,...]`."""
+    jacobians = scatter_add(equation)
+    if jacobians and 2 in jacobians:
+        jacobians[2] = scale(jacobians[2], -1)
+    return jacobians
+
+
+def scatter(equation: Equation) -> dict[int, Terms] | None:
+    """`out = x; out[start[i] + ...] = u[i,...]`: by x the identity elsewhere, by u a lookup.
+
+    Where places may meet, JAX does not say which entry stands: that case is opaque.
+    """
+    operand, indices, updates = equation.operands
+    if indices.linear or not equation.params["unique_indices"]:
+        return None
+    lookup = _scattered(equation)
+    out, into, selections = lookup.axes(equation, indices)
+    jacobians: dict[int, Terms] = {}
+    if operand.linear:
+        dtype = equation.out.dtype
+        elsewhere = lax.scatter(
+            jnp.ones(operand.shape, dtype),
+            indices.value,  # type: ignore[arg-type]
+            jnp.zeros(updates.shape, dtype),
+            equation.params["dimension_numbers"],
+            unique_indices=True,
+            mode=equation.params["mode"],
+        )
+        tied = {label for s in selections for label in (s.place, *s.labels)}
+        whole = [tied.isdisjoint(axis) for axis in out]
+        jacobians[0] = _masked(equation, elsewhere, whole)
+    if updates.linear and 0 not in updates.shape:
+        jacobians[2] = _term(out, into, selections)
+    return jacobians
+
+
+def _scattered(equation: Equation) -> _Lookup:
+    """A scatter's updates are the short side."""
+    numbers = equation.params["dimension_numbers"]
+    operand, _, updates = equation.operands
+    lacking = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
+    sides = iter(sorted(numbers.update_window_dims))
+    windows = [1 if n in lacking else updates.shape[next(sides)] for n in range(len(operand.shape))]
+    pairs = (numbers.operand_batching_dims, numbers.scatter_indices_batching_dims)
+    return _Lookup(
+        operand.shape,
+        windows,
+        len(updates.shape),
+        numbers.update_window_dims,
+        numbers.inserted_window_dims,
+        numbers.scatter_dims_to_operand_dims,
+        tuple(zip(*pairs, strict=True)),
+        equation.params["mode"] == GatherScatterMode.CLIP,
+    )
+
+
+def _masked(equation: Equation, mask: jax.Array, whole: Sequence[bool]) -> Terms:
+    """The identity times a mask that is the same all along the axes that are whole."""
+    axes = fresh_axes(mask.shape)
+    varying = tuple(() if w else axis for w, axis in zip(whole, axes, strict=True))
+    mask = mask[tuple(slice(0, 1) if w else slice(None) for w in whole)]
+    return (Term(axes, axes, (equation.factor(varying, mask, None),)),)
 
 
 def split(equation: Equation) -> dict[tuple[int, int], Terms]:
@@ -180,17 +338,3 @@ def split(equation: Equation) -> dict[tuple[int, int], Terms]:
             jacobians[0, target] = _term(out, into, selections)
         offset += size
     return jacobians
-
-
-def _looked_up(mapped: Sequence[int], collapsed: Sequence[int]) -> int | None:
-    """The one axis that indices run along, where there is one."""
-    one = len(mapped) == 1 and tuple(mapped) == tuple(collapsed)
-    return mapped[0] if one else None
-
-
-def _table(indices: jax.Array, extent: int, mode: object) -> jax.Array:
-    """A place for each label; one that JAX drops is put past the end."""
-    places = indices[:, 0].astype(np.int32)
-    if mode == jax.lax.GatherScatterMode.CLIP:
-        return jnp.clip(places, 0, extent - 1)
-    return jnp.where((places >= 0) & (places < extent), places, extent)

@@ -11,6 +11,7 @@ from layouts.terms import Factor, Term, Terms
 
 OUT_LETTERS = "ijpqab"
 IN_LETTERS = "klrscd"
+SUMMED_LETTERS = "mnuvwxyz"
 FACTOR_NAMES = "ABCEFGHKMNPQRSTUV"
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -75,6 +76,10 @@ class Letters:
         # The letters of the output come first; a delta has its own there.
         self.letter: dict[Label, str] = {**out_letters, **in_letters, **out_letters}
         self.deltas = [(out_letters[d], in_letters[d]) for d in term.deltas]
+        spare = chain(SUMMED_LETTERS, (f"m{n}" for n in count(1)))
+        hidden = [label for label in term.hidden if label.size > 1]
+        self.summed = [next(spare) for _ in hidden]
+        self.letter |= zip(hidden, self.summed, strict=True)
 
     def indexed(self, name: str, axes: Sequence[Sequence[str]]) -> str:
         """`X[k,l]`: a name with the letters of its axes, as `out` and `into` spell them."""
@@ -90,8 +95,9 @@ class Letters:
         )
 
     def body(self, names: dict[int, str]) -> str:
-        """The coefficient's size, the deltas and the factors."""
+        """The coefficient's size, the sum if any, the deltas and the factors."""
         parts = coefficient_text(self.term.coefficient)
+        parts += [f"Σ_{''.join(self.summed)}"] if self.summed else []
         parts += [f"δ[{a},{b}]" for a, b in self.deltas]
         parts += [selection_text(s, names, self.letter) for s in self.term.selections]
         parts += [factor_text(factor, names, self.letter) for factor in self.term.factors]
@@ -122,7 +128,8 @@ def selection_text(
     """
     place, label = letter[selection.place], letter.get(selection.label)
     if isinstance(selection.table, Leaf):
-        tied = f"{names[selection.table.index]}[{label or 0}]"
+        listed = ",".join(letter.get(n, "0") for n in selection.labels)
+        tied = f"{names[selection.table.index]}[{listed}]"
     else:
         tied = _affine(selection.start, selection.step, label)
     order = list(letter)

@@ -1,0 +1,203 @@
+"""Lookups and placements of every kind against `jax.jacrev` and `jax.jacfwd`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import layouts
+
+RNG = np.random.default_rng(0)
+ROWS, COLUMNS, PAGES = np.array([0, 2, 4]), np.array([1, 1, 6]), np.array([0, 2, 2])
+SQUARE = np.array([[0, 4, 4], [3, 1, 0]])
+LABELS = np.array([1, 6, 0, 3, 3])
+OUTSIDE = np.array([1, 9, -7])
+SOURCE, TARGET = np.array([0, 1, 1, 4, 3, 2]), np.array([1, 1, 2, 0, 4, 3])
+WEIGHTS = jnp.asarray(RNG.normal(size=6))
+ALONG = [jnp.asarray(RNG.integers(0, n, size=shape)) for n, shape in ((7, (5, 2)), (5, (2, 7)))]
+
+
+def each(function, shared=None):
+    """A lookup mapped over the rows of its operand, or of its indices alone."""
+    return lambda x: jax.vmap(function, (shared, 0))(x, jnp.asarray(LABELS))
+
+
+def start(x, n):
+    return lax.dynamic_slice(x, (n,), (3,))
+
+
+def placed(shape, places, **mode):
+    return lambda x: jnp.zeros(shape).at[places].add(x**2, **mode)
+
+
+def messages(x):
+    return jax.ops.segment_sum(WEIGHTS * x[SOURCE], TARGET, 5)
+
+
+def entropy(x):
+    return -jax.nn.log_softmax(x)[jnp.arange(5), LABELS]
+
+
+# name: function, input shape, the most entries that may be stored (tables count)
+LOOKUPS = {
+    "two axes": (lambda x: x[ROWS, COLUMNS] ** 2, (5, 7), 9),
+    "last axis": (lambda x: x[:, COLUMNS] ** 2, (5, 7), 18),
+    "negative": (lambda x: 2 * x[np.array([-1, -5, 2])], (5, 7), 4),
+    "indices of two axes": (lambda x: jnp.sin(x[SQUARE]), (5, 7), 48),
+    "first and last axis": (lambda x: x[ROWS, :, PAGES] ** 2, (5, 7, 3), 27),
+    "middle and last axis": (lambda x: x[:, COLUMNS, PAGES] ** 2, (5, 7, 3), 21),
+    "along the last": (lambda x: jnp.take_along_axis(x, ALONG[0], 1) ** 2, (5, 7), 20),
+    "along the first": (lambda x: jnp.take_along_axis(x, ALONG[1], 0) ** 2, (5, 7), 28),
+    "an entry of each row": (each(lambda r, n: r[n] ** 2, 0), (5, 7), 10),
+    "entries of one row": (each(lambda r, n: r[n] ** 2), (7,), 10),
+    "a window of each row": (each(start, 0), (5, 7), 15),
+    "windows": (each(start), (9,), 15),
+    "diagonal": (lambda x: x[jnp.arange(5), jnp.arange(5)] ** 2, (5, 5), 15),
+    "triangle": (lambda x: x[jnp.triu_indices(4)] ** 2, (4, 4), 30),
+    "flat": (lambda x: x.ravel()[np.array([3, 33, 12, 12])] ** 2, (5, 7), 12),
+    "flat slice": (lambda x: x.ravel()[3:17] ** 2, (5, 7), 42),
+    "slice in rows": (lambda x: x[2:8].reshape(2, 3) ** 2, (9,), 12),
+    "of a stride": (lambda x: x[::2][np.array([0, 2, 1, 1])] ** 2, (6,), 8),
+    "stride of": (lambda x: x[np.array([0, 2, 1, 1, 5])][1::2] ** 2, (6,), 4),
+    "of a lookup": (lambda x: (x[ROWS] ** 2)[np.array([2, 2, 0, 1])], (5,), 8),
+    "of one place": (lambda x: x.at[np.array([0, 1, 0])].get(mode="clip") ** 2, (1,), 6),
+    "dropped of one": (
+        lambda x: x.at[np.array([0, 1, 0])].get(mode="fill", fill_value=0.0) ** 2,
+        (1,),
+        6,
+    ),
+    "filled": (
+        lambda x: x.at[OUTSIDE, np.array([0, 0, 8])].get(mode="fill", fill_value=0.0),
+        (5, 7),
+        6,
+    ),
+    "clipped": (lambda x: x.at[OUTSIDE, np.array([0, 0, 8])].get(mode="clip") ** 2, (5, 7), 9),
+    "sorted": (lambda x: jnp.sort(x, axis=1) ** 2, (5, 7, 3), 210),
+    "largest": (lambda x: lax.top_k(x, 2)[0] ** 2, (5, 7), 20),
+    "nothing": (lambda x: x[np.array([], int)].sum() + x.sum(), (5,), 0),
+    "cross-entropy": (entropy, (5, 7), 55),
+}
+PLACEMENTS = {
+    "entries": (lambda x: x.at[ROWS, COLUMNS].add(x[ROWS, COLUMNS] ** 2), (5, 7), 15),
+    "duplicates": (
+        placed((5, 7), (np.array([1, 1, 1]), np.array([2, 2, 3]))),
+        (3,),
+        9,
+    ),
+    "rows, one dropped": (lambda x: x.at[np.array([1, 1, 9])].add(2 * x[:3]), (5, 7), 6),
+    "indices of two axes": (placed(5, SQUARE), (2, 3), 12),
+    "clipped": (placed(5, OUTSIDE, mode="clip"), (3,), 6),
+    "subtracted": (lambda x: x.at[ROWS].add(-(x[:3] ** 2)), (5, 7), 40),
+    "batched": (
+        lambda x: jax.vmap(lambda r, n: jnp.zeros(7).at[n].add(r))(x[:, :2] ** 2, ALONG[0]),
+        (5, 7),
+        70,
+    ),
+    "set": (lambda x: x.at[ROWS, COLUMNS].set(x[0, :3] ** 2), (5, 7), 60),
+    "set twice": (lambda x: x.at[np.array([1, 1, 3])].set(x[:3] ** 2), (5, 7), 80),
+    "set, unique": (
+        lambda x: (x**2).at[np.array([3, 9])].set(x[:2] ** 2, unique_indices=True),
+        (5, 7),
+        90,
+    ),
+    "set rows": (
+        lambda x: x.at[np.array([3, 0])].set(x[:2] ** 2, unique_indices=True),
+        (5, 7),
+        45,
+    ),
+    "set a window": (lambda x: (x * x).at[2:4, 1:5].set(x[:2, :4]), (5, 7), 50),
+    "set one": (lambda x: (x * x).at[2, 3].set(x[0, 1]), (5, 7), 40),
+    "window": (lambda x: lax.dynamic_update_slice(x * x, x[:2, :3], (1, 2)), (5, 7), 50),
+    "window moved in": (lambda x: lax.dynamic_update_slice(x * x, x[:2], (9, 0)), (5, 7), 45),
+    "nothing": (lambda x: x[:4] + jnp.zeros(4).at[np.array([], int)].add(x[:0]), (5,), 0),
+}
+SUMS = {
+    "messages": (messages, (5,), 18),
+    "messages of rows": (jax.vmap(messages, 1, 1), (5, 7), 18),
+    "messages twice": (lambda x: messages(jnp.tanh(messages(x))), (5,), 25),
+    "bags": (lambda x: x[SQUARE].sum(1), (5, 7), 6),
+    "squares": (jax.grad(lambda x: (x[SQUARE] ** 3).sum()), (5,), 5),
+    "entries squared": (jax.grad(lambda x: (x[ROWS, COLUMNS] ** 3).sum()), (5, 7), 9),
+    "edges": (jax.grad(lambda x: (WEIGHTS * (x[SOURCE] - x[TARGET]) ** 4).sum()), (5,), 23),
+    "cross-entropy": (jax.grad(lambda x: entropy(x).sum()), (5, 7), 105),
+}
+CASES = {
+    f"{kind}: {name}": case
+    for kind, table in (("lookup", LOOKUPS), ("placement", PLACEMENTS), ("sum", SUMS))
+    for name, case in table.items()
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_way_gives_what_jax_gives(name):
+    function, shape, most = CASES[name]
+    x = jnp.asarray(np.random.default_rng(1).normal(size=shape))
+    expected = jax.jacrev(function)(x)
+    np.testing.assert_allclose(jax.jacfwd(function)(x), expected, atol=1e-12)
+    J = layouts.jacobian(function, structured=True)(x)
+    assert sum(array.size for array in J.arrays) <= most
+    found = [
+        J.dense(),
+        jax.jit(lambda J: J.dense())(jax.jit(layouts.jacobian(function, structured=True))(x)),
+        *(layouts.jacobian(function, order=order)(x) for order in ("forward", "reverse", "auto")),
+    ]
+    for dense in found:
+        assert dense.shape == expected.shape
+        np.testing.assert_allclose(dense, expected, atol=1e-11)
+    several = jnp.stack([x, 2 * x + 0.1])
+    np.testing.assert_allclose(
+        jax.vmap(layouts.jacobian(function))(several),
+        jax.vmap(jax.jacrev(function))(several),
+        atol=1e-11,
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_products_need_no_dense_jacobian(name):
+    function, shape, _ = CASES[name]
+    rng = np.random.default_rng(2)
+    x, tangent = (jnp.asarray(rng.normal(size=shape)) for _ in range(2))
+    J = layouts.jacobian(function, structured=True)(x)
+    matrix = np.asarray(jax.jacrev(function)(x)).reshape(-1, x.size)
+    cotangent = jnp.asarray(rng.normal(size=J.out_shape))
+    near = {"atol": 1e-10}
+    np.testing.assert_allclose(J.jvp(tangent).ravel(), matrix @ tangent.ravel(), **near)
+    np.testing.assert_allclose(J.vjp(cotangent).ravel(), cotangent.ravel() @ matrix, **near)
+    np.testing.assert_allclose(J.T.matrix(), matrix.T, **near)
+    np.testing.assert_allclose(J.gram("out").matrix(), matrix @ matrix.T, **near)
+    np.testing.assert_allclose(J.gram("in").matrix(), matrix.T @ matrix, **near)
+    np.testing.assert_allclose((J @ J.T @ J).matrix(), matrix @ matrix.T @ matrix, **near)
+    np.testing.assert_allclose(J.to_bcoo().todense(), matrix.reshape(J.shape), **near)
+
+
+@pytest.mark.parametrize("name", ["edges", "squares", "messages", "bags"])
+def test_sums_of_entries_multiply_nothing_that_is_zero(name):
+    function, shape, _ = SUMS[name]
+    report = layouts.cost(function)(jnp.ones(shape))
+    assert report.planned.multiplications <= 24
+
+
+def test_two_lookups_by_one_table_are_a_delta():
+    J = layouts.hessian(lambda x: (x[SQUARE] ** 3).sum(), structured=True)(jnp.arange(5.0))
+    assert str(J).endswith("= 3 δ[i,k] A[i]")
+
+
+def test_a_sum_that_is_not_taken_is_printed_as_one():
+    J = layouts.jacobian(messages, structured=True)(jnp.ones(5))
+    assert str(J) == "dD[i]/dx[k] = Σ_m δ[i,B[m]] δ[k,C[m]] A[m]"
+
+
+def test_a_table_of_two_axes_is_printed_with_both():
+    J = layouts.jacobian(lambda x: x[SQUARE], structured=True)(jnp.ones(5))
+    assert str(J) == "dD[i,j]/dx[k] = δ[A[i,j],k]"
+
+
+def test_promised_indices_that_lie_outside_are_dropped_as_in_reverse():
+    """JAX leaves this open: its pushforward clips them and its pullback drops them."""
+
+    def function(x):
+        return x.at[OUTSIDE].get(mode="promise_in_bounds") ** 2
+
+    x = jnp.arange(5.0)
+    np.testing.assert_allclose(layouts.jacobian(function)(x), jax.jacrev(function)(x))
