@@ -22,10 +22,14 @@ from layouts.terms import (
     resolve,
     resolve_factor,
     stored_size,
+    stripped,
 )
 
 # More terms than these become one, however little they store.
 MOST_TERMS = 32
+
+# Rounds in which two terms are split until their digits agree.
+MOST_ROUNDS = 8
 
 # Like terms whose sum would store more than they do apart stay apart, but no more than this many,
 # so that the number of terms stays bounded however deep the function is.
@@ -116,7 +120,7 @@ def compose_terms(left: Term, right: Term) -> Term:
     coefficient = left.coefficient * right.coefficient * size({*middle} - carried.keys())
     order = written_order(left.out, right.into, [*middle, *tied.hidden])
     results = contract(tied.factors, kept, order)
-    return settled(Term(left.out, right.into, results, coefficient, tied.selections))
+    return stripped(settled(Term(left.out, right.into, results, coefficient, tied.selections)))
 
 
 def _meets(meet: Unifier, left: Axis, right: Axis) -> bool:
@@ -198,7 +202,9 @@ def _refine(one: Term, other: Term) -> tuple[Term, Term] | None:
     """
     if one.selections or other.selections:
         return None
-    while _digits(one) != _digits(other):
+    for _ in range(MOST_ROUNDS):
+        if _digits(one) == _digits(other):
+            return one, other
         target: list[Axis] = []
         for a, b in zip(one.out + one.into, other.out + other.into, strict=True):
             common = Unifier()
@@ -207,7 +213,7 @@ def _refine(one: Term, other: Term) -> tuple[Term, Term] | None:
                 return None
             target.append(common.resolve(labels_of(left)))
         one, other = _split(one, target), _split(other, target)
-    return one, other
+    return None
 
 
 def _digits(term: Term) -> tuple:

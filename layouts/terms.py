@@ -129,6 +129,14 @@ def one_hot(selection: Selection) -> Factor:
     return Factor(node, labels)
 
 
+def stripped(term: Term) -> Term:
+    """The term without labels of one value, which only a selection has a use for."""
+    tied = {label for s in term.selections for label in (s.place, *s.labels)}
+    meet = Unifier()
+    meet.bound = {label: () for label in term.labels if label.size == 1 and label not in tied}
+    return resolve(term, meet)
+
+
 def resolve_factor(factor: Factor, meet: Unifier) -> Factor:
     """Rewrite a factor's labels, reshaping its array where one of them split."""
     labels = meet.resolve(factor.labels)

@@ -1,7 +1,7 @@
 """The drop-in face: `jacobian` and `hessian`, with the signatures of JAX's own."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from layouts import algebra
+from layouts import algebra, budget
 from layouts.errors import LayoutError
 from layouts.evaluate import cast, evaluate
 from layouts.jacobian import Jacobian, Names, store
@@ -29,6 +29,7 @@ def jacobian(
     *,
     order: str | Plan = "auto",
     structured: bool = False,
+    memory_limit: int | None = None,
 ) -> Callable:
     """The Jacobian of a function, in the place of `jax.jacfwd` and `jax.jacrev`.
 
@@ -40,6 +41,8 @@ def jacobian(
         allow_int: let integer inputs stand, with a trivial Jacobian.
         order: "auto", "forward", "reverse" or a `layouts.Plan` made for the same shapes.
         structured: return `layouts.Jacobian` leaves in place of dense arrays.
+        memory_limit: a budget in bytes for residuals, intermediates and the dense result together;
+            where the whole would not fit, rows or columns are computed in blocks.
 
     Returns:
         A function of the same arguments that returns the pytree that `jax.jacrev` returns: the
@@ -70,7 +73,10 @@ def jacobian(
         # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
         chosen = "reverse" if order == "auto" and call.of_complex else order
         _, results = choose(linearized.graph, chosen)
-        leaves = call.leaves(linearized, results, structured)
+        blocks = None
+        if memory_limit is not None and not structured:
+            blocks = budget.within(linearized.graph, results, chosen, call.dtypes, memory_limit)
+        leaves = call.leaves(linearized, results, structured, blocks)
         tree = call.assemble(leaves)
         return (tree, aux) if has_aux else tree
 
@@ -85,6 +91,7 @@ def hessian(
     *,
     order: str | Plan = "auto",
     structured: bool = False,
+    memory_limit: int | None = None,
 ) -> Callable:
     """The Hessian of a function, in the place of `jax.hessian`: the Jacobian of its gradient.
 
@@ -95,6 +102,7 @@ def hessian(
         holomorphic: promise that a complex function is holomorphic.
         order: as in `jacobian`, for the Jacobian of the gradient.
         structured: return `layouts.Jacobian` leaves in place of dense arrays.
+        memory_limit: as in `jacobian`.
 
     Returns:
         A function that returns the pytree that `jax.hessian` returns.
@@ -105,7 +113,15 @@ def hessian(
         [[6.0, 0.0], [0.0, 12.0]]
     """
     gradient = jax.jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    return jacobian(gradient, argnums, has_aux, holomorphic, order=order, structured=structured)
+    return jacobian(
+        gradient,
+        argnums,
+        has_aux,
+        holomorphic,
+        order=order,
+        structured=structured,
+        memory_limit=memory_limit,
+    )
 
 
 def linearize_call(
@@ -175,11 +191,15 @@ class _Call:
         ]
 
     @property
+    def dtypes(self) -> list[np.dtype]:
+        """The dtypes of the leaves that are differentiated."""
+        return [_dtype(self.dynamic[place]) for place in self.places]
+
+    @property
     def of_complex(self) -> bool:
         """Whether complex inputs go to real outputs, as `jax.jacrev` allows."""
-        inputs = (_dtype(self.dynamic[n]) for n in self.places)
         return not self.holomorphic and any(
-            jnp.issubdtype(dtype, jnp.complexfloating) for dtype in inputs
+            jnp.issubdtype(dtype, jnp.complexfloating) for dtype in self.dtypes
         )
 
     def linearize(self) -> tuple[Linearized, Any]:
@@ -225,7 +245,13 @@ class _Call:
         kind = jnp.complexfloating if self.holomorphic else jnp.floating
         return all(jnp.issubdtype(leaf.dtype, kind) for leaf in value)
 
-    def leaves(self, linearized: Linearized, results: Results, structured: bool) -> list[list[Any]]:
+    def leaves(
+        self,
+        linearized: Linearized,
+        results: Results,
+        structured: bool,
+        blocks: Sequence[budget.Blocks] | None,
+    ) -> list[list[Any]]:
         """The Jacobian of each output leaf by each dynamic leaf."""
         graph, places = linearized.graph, self.places
         wanted = [
@@ -233,8 +259,15 @@ class _Call:
             for target in graph.outputs
             for source, place in zip(graph.inputs, places, strict=True)
         ]
-        make = _structured if structured else _dense
-        found = iter(make(wanted, linearized.residuals, self))
+        found: Iterator[Any]
+        if blocks is not None:
+            kinds = dict(zip(graph.inputs, self.dtypes, strict=True))
+            arrays = budget.compute(blocks, linearized.residuals, kinds)
+            pairs = [(source, target) for target in graph.outputs for source in graph.inputs]
+            found = iter([arrays[pair] for pair in pairs])
+        else:
+            make = _structured if structured else _dense
+            found = iter(make(wanted, linearized.residuals, self))
         return [
             [
                 next(found) if place in places else self.trivial(value, leaf, structured)

@@ -223,3 +223,20 @@ def test_planning_time_grows_gently():
 
     plan = make_plan(graph_of(network, struct(3), *matrices))
     assert len(plan.vertices) > 120
+
+
+def test_the_plan_reads_as_a_tree():
+    """The two halves of a bottleneck are multiplied first, and then by each other."""
+    plan = cost(lambda x, A, B: A @ (B @ x) + x)(struct(5), struct(5, 2), struct(2, 5)).plan
+    assert plan.tree().splitlines()[0] == "∂v4:output/∂v0:input = product of"
+    diamond = cost(lambda x, A: jnp.sin(A @ x) * (A @ x))(struct(5), struct(5, 5)).plan
+    text = diamond.tree()
+    assert text.count("=") >= 1 and "├─" in text and "└─" in text
+    long = cost(lambda x: jax.lax.fori_loop(0, 9, lambda _, y: jnp.sin(y) * y + x, x))(struct(3))
+    assert long.plan.tree()
+
+
+def test_a_tree_holds_every_step_once():
+    graph = chain_graph((5, 3, 7, 2))
+    text = make_plan(graph, "reverse").tree()
+    assert text.count("product of") == len(graph.intermediates)

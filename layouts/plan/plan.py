@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import inf
 
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.plan import orders
 from layouts.plan.elimination import Elimination
+from layouts.plan.tree import grow, lines
 from layouts.products import settle
 from layouts.program import Cost, Node, cost
 from layouts.terms import Terms
@@ -54,6 +56,17 @@ class Plan:
                 "make a plan for this function and these shapes: layouts.cost(fun)(*args).plan",
             )
         return _settled(Elimination(graph).run(self.vertices).result())
+
+    def tree(self) -> str:
+        """Which Jacobians are multiplied, as a tree for each output and input.
+
+        A vertex is written by its number and the primitive that made it.
+        """
+        _, inputs, outputs, edges, _ = self.fingerprint
+        names = [f"v{number}:{primitive}" for number, (primitive, _) in enumerate(self.labels)]
+        grown = grow(edges, self.vertices)
+        found = [grown[pair] for pair in product(inputs, outputs) if pair in grown]
+        return "\n".join(line for branch in found for line in lines(branch, names))
 
     def __str__(self) -> str:
         """The steps, one a line."""

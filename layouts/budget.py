@@ -1,0 +1,235 @@
+"""Dense Jacobians under a memory budget: in blocks of rows or columns, one after another.
+
+A block of rows is the Jacobian of a selection of the output's entries, a block of columns that by a
+selection of the input's: two more vertices at one end of the graph. So blocks are planned like any
+other graph, and their peak is counted before anything is computed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from layouts.algebra import compose, transpose, write
+from layouts.axes import Label, fresh_axes, regroup
+from layouts.errors import LayoutError
+from layouts.evaluate import cast, evaluate
+from layouts.graph import Graph
+from layouts.plan import Plan, Results, choose
+from layouts.program import Leaf, Node, cost
+from layouts.selection import Selection
+from layouts.terms import Term, Terms
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How one leaf of an output (rows) or of an input (columns) is worked through.
+
+    Attributes:
+        side: "out" for rows, "in" for columns.
+        vertex: the output's or input's vertex.
+        size: entries of a block.
+        count: how many blocks; the last one overlaps the one before where they do not divide.
+        graph: the graph of one block; its last leaf holds the places of the block's entries.
+        results: the terms of one block.
+        peak_bytes: of one block, residuals included, the whole result apart.
+        multiplications: of all blocks together.
+    """
+
+    side: str
+    vertex: int
+    size: int
+    count: int
+    graph: Graph
+    results: Results
+    peak_bytes: int
+    multiplications: int
+
+
+def within(
+    graph: Graph, results: Results, order: str | Plan, dtypes: Sequence[Any], limit: int
+) -> list[Blocks] | None:
+    """Find blocks that keep a dense result within a budget.
+
+    Args:
+        graph: the local Jacobians.
+        results: the terms of the whole Jacobian.
+        order: how each block is planned.
+        dtypes: the dtype of each input.
+        limit: the budget in bytes, for residuals, intermediates and the result together.
+
+    Returns:
+        Blocks for each output or for each input; None where the whole fits at once.
+
+    Raises:
+        LayoutError: not even one row or column at a time fits.
+    """
+    pairs = list(results)
+    sizes = dict(zip(graph.inputs, (jnp.dtype(dtype).itemsize for dtype in dtypes), strict=True))
+    whole = sum(prod(_shape(graph, pair)) * sizes[pair[0]] for pair in pairs)
+    at_once = [_written(graph, pair, results[pair], sizes[pair[0]]) for pair in pairs]
+    if cost(at_once).peak_bytes <= limit:
+        return None
+    found = []
+    least = []
+    for side in ("out", "in"):
+        ends = graph.outputs if side == "out" else graph.inputs
+        blocks = [_largest(graph, side, vertex, order, sizes, limit - whole) for vertex in ends]
+        least.append(max((b.peak_bytes for b in blocks), default=0) + whole)
+        if all(b.peak_bytes + whole <= limit for b in blocks):
+            found.append(blocks)
+    if not found:
+        raise LayoutError(
+            "memory_limit",
+            f"at least {min(least):,} bytes, of which the dense result takes {whole:,}, one row or "
+            "column at a time",
+            f"{limit:,} bytes",
+            "raise the limit, or keep the Jacobian structured: structured=True",
+        )
+    return min(found, key=lambda blocks: sum(b.multiplications for b in blocks))
+
+
+def _shape(graph: Graph, pair: tuple[int, int]) -> tuple[int, ...]:
+    source, target = pair
+    return graph.shapes[target] + graph.shapes[source]
+
+
+def _written(graph: Graph, pair: tuple[int, int], terms: Terms, itemsize: int) -> Node:
+    return write(terms, _shape(graph, pair), itemsize)
+
+
+def _largest(
+    graph: Graph, side: str, vertex: int, order: str | Plan, sizes: dict[int, int], room: int
+) -> Blocks:
+    """The largest blocks of one end that fit, by halves; the smallest peak where none does."""
+    size = prod(graph.shapes[vertex])
+    tried: list[Blocks] = []
+    while size > 1 or not tried:
+        size = max(1, -(-size // 2))
+        tried.append(_block(graph, side, vertex, size, order, sizes))
+        if tried[-1].peak_bytes <= room:
+            return tried[-1]
+    return min(tried, key=lambda blocks: blocks.peak_bytes)
+
+
+def _block(
+    graph: Graph, side: str, vertex: int, size: int, order: str | Plan, sizes: dict[int, int]
+) -> Blocks:
+    part = _selecting(graph, side, vertex, size)
+    sizes = {**sizes, part.inputs[0]: sizes.get(vertex, sizes[graph.inputs[0]])}
+    plan, results = choose(part, "auto" if isinstance(order, Plan) else order)
+    program = [_written(part, pair, terms, sizes[pair[0]]) for pair, terms in results.items()]
+    spent = cost(program)
+    count = -(-prod(graph.shapes[vertex]) // size)
+    return Blocks(
+        side,
+        vertex,
+        size,
+        count,
+        part,
+        results,
+        spent.peak_bytes,
+        count * plan.cost.multiplications,
+    )
+
+
+def _selecting(graph: Graph, side: str, vertex: int, size: int) -> Graph:
+    """The graph of one block: at one end a vertex of its entries, told by a table of places."""
+    part = replace(
+        graph,
+        shapes=list(graph.shapes),
+        itemsizes=list(graph.itemsizes),
+        complex=list(graph.complex),
+        labels=list(graph.labels),
+        edges=dict(graph.edges),
+        leaves=list(graph.leaves),
+    )
+    shape = graph.shapes[vertex]
+    block = part.add_vertex(
+        (size,), graph.itemsizes[vertex], f"block of {side}", graph.complex[vertex]
+    )
+    table = Leaf((size,), 4, (), len(graph.leaves))
+    part.leaves.append(table)
+    pick = _picked(shape, table)
+    if side == "out":
+        part.edges[vertex, block] = pick
+        part.outputs = (block,)
+    else:
+        part.edges[block, vertex] = transpose(pick)
+        part.inputs = (block,)
+    return part.pruned()
+
+
+def _picked(shape: Sequence[int], table: Leaf) -> Terms:
+    """`block[n] = flat[table[n]]`, flat the entries of an array by rows."""
+    both = regroup(fresh_axes(shape), (prod(shape),))
+    assert both is not None
+    if prod(shape) == 1:
+        return (Term(((),), both[0]),)
+    place, label = Label(prod(shape)), Label(table.size)
+    selection = Selection(place, label, table=table)
+    pick = Term(((label,),), ((place,),), (), 1, (selection,))
+    return compose((pick,), (Term(both[1], both[0]),))
+
+
+def compute(
+    blocks: Sequence[Blocks], residuals: Sequence[jax.Array], dtypes: dict[int, Any]
+) -> dict[tuple[int, int], jax.Array]:
+    """Work through all blocks; the dense array for each pair of an input and an output.
+
+    Args:
+        blocks: what `within` found.
+        residuals: the array for each leaf of the whole graph.
+        dtypes: of each input's vertex.
+    """
+    found = {}
+    for part in blocks:
+        whole = part.graph.shapes[part.vertex]
+        for pair, array in _worked_through(part, residuals, dtypes).items():
+            source, target = pair
+            shapes = part.graph.shapes
+            if part.side == "out":
+                found[source, part.vertex] = jnp.reshape(array, whole + shapes[source])
+            else:
+                found[part.vertex, target] = jnp.reshape(array, shapes[target] + whole)
+    return found
+
+
+def _worked_through(
+    part: Blocks, residuals: Sequence[jax.Array], dtypes: dict[int, Any]
+) -> dict[tuple[int, int], jax.Array]:
+    """Blocks written one after another into arrays of all rows, or of all columns."""
+    entries, shapes = prod(part.graph.shapes[part.vertex]), part.graph.shapes
+    kinds = {**dtypes, part.graph.inputs[0]: dtypes.get(part.graph.inputs[0])}
+    if part.side == "in":
+        kinds[part.graph.inputs[0]] = dtypes[part.vertex]
+    pairs = list(part.results)
+    nodes = [
+        _written(part.graph, pair, part.results[pair], jnp.dtype(kinds[pair[0]]).itemsize)
+        for pair in pairs
+    ]
+
+    def shape_of(pair: tuple[int, int], size: int) -> tuple[int, ...]:
+        source, target = pair
+        return (size, *shapes[source]) if part.side == "out" else (*shapes[target], size)
+
+    def step(number: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
+        first = jnp.minimum(number * part.size, entries - part.size).astype(jnp.int32)
+        places = first + jnp.arange(part.size, dtype=jnp.int32)
+        values = evaluate(nodes, [*residuals, places])
+        return [
+            lax.dynamic_update_slice_in_dim(
+                array,
+                cast(jnp.reshape(value, shape_of(pair, part.size)), array.dtype),
+                first,
+                0 if part.side == "out" else array.ndim - 1,
+            )
+            for array, value, pair in zip(arrays, values, pairs, strict=True)
+        ]
+
+    empty = [jnp.zeros(shape_of(pair, entries), kinds[pair[0]]) for pair in pairs]
+    return dict(zip(pairs, lax.fori_loop(0, part.count, step, empty), strict=True))
