@@ -9,7 +9,7 @@ from math import prod
 
 from layouts.axes import Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
 from layouts.following import follow, placed, settled
-from layouts.products import contract, matrix_of, product, written_order
+from layouts.products import contract, matrix_of, one_way, product, written_order
 from layouts.program import Add, Apply, Identity, Mask, Node, Pattern, RealPart, Reshape, Write
 from layouts.selection import Selection
 from layouts.terms import (
@@ -25,8 +25,9 @@ from layouts.terms import (
     stripped,
 )
 
-# More terms than these become one, however little they store.
-MOST_TERMS = 32
+# So many terms stay as they are; more become one where they store more than their entries, and
+# many more however little they store.
+FEW_TERMS, MOST_TERMS = 6, 32
 
 # Rounds in which two terms are split until their digits agree.
 MOST_ROUNDS = 8
@@ -80,16 +81,16 @@ def compose(left: Terms, right: Terms) -> Terms:
     The product is distributed over the terms, and like terms are combined. A map that
     is no complex matrix, such as taking the real part, is applied to the other side as a whole.
     """
-    if _real_linear(left):
-        right = _whole(right)
-    elif _real_linear(right):
-        left = _whole(left)
+    if _has_no_matrix(left):
+        left, right = one_way(left, "push"), _whole(right)
+    elif _has_no_matrix(right):
+        left, right = _whole(left), one_way(right, "pull")
     return combine([compose_terms(a, b) for a in left for b in right])
 
 
-def _real_linear(terms: Terms) -> bool:
+def _has_no_matrix(terms: Terms) -> bool:
     matrices = (matrix_of(factor.node) for term in terms for factor in term.factors)
-    return any(m.operator.real_linear for m in matrices if m is not None and m.operator is not None)
+    return any(m.operator.no_matrix for m in matrices if m is not None and m.operator is not None)
 
 
 def _whole(terms: Terms) -> Terms:
@@ -333,7 +334,7 @@ def bounded(terms: Terms) -> Terms:
 
     Axes that every term ties stay tied, so that the samples of a batch stay apart.
     """
-    if len(terms) < 2:
+    if len(terms) <= FEW_TERMS:
         return terms
     tied = tied_axes(terms)
     out, into = ([size(axis) for axis in side] for side in (terms[0].out, terms[0].into))

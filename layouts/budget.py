@@ -72,10 +72,10 @@ def within(
     sizes = dict(zip(graph.inputs, (jnp.dtype(dtype).itemsize for dtype in dtypes), strict=True))
     whole = sum(prod(_shape(graph, pair)) * sizes[pair[0]] for pair in pairs)
     at_once = [_written(graph, pair, results[pair], sizes[pair[0]]) for pair in pairs]
-    if cost(at_once).peak_bytes <= limit:
+    least = [cost(at_once).peak_bytes]
+    if least[0] <= limit:
         return None
     found = []
-    least = []
     for side in ("out", "in"):
         ends = graph.outputs if side == "out" else graph.inputs
         blocks = [_largest(graph, side, vertex, order, sizes, limit - whole) for vertex in ends]

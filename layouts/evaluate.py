@@ -360,6 +360,14 @@ def _varying(array: jax.Array, aval: jax.ShapeDtypeStruct) -> jax.Array:
     return lax.pcast(array, tuple(missing), to="varying") if missing else array
 
 
+def _alike(aval: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct | jax.Array:
+    """What stands for an operand where only its type counts."""
+    kind = getattr(aval, "manual_axis_type", None)
+    if kind is None or not kind.varying:
+        return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
+    return _varying(jnp.zeros(aval.shape, aval.dtype), aval)
+
+
 def _beyond_real(
     operator: Operator, avals: Sequence[jax.ShapeDtypeStruct], operands: Sequence[jax.Array]
 ) -> bool:
@@ -387,7 +395,8 @@ def _transposed(
     function: Callable[..., Sequence[jax.Array]], avals: Sequence[jax.ShapeDtypeStruct]
 ) -> Callable[..., Sequence[jax.Array]]:
     """From cotangents of a linear function's outputs to those of its operands."""
-    transpose = jax.linear_transpose(lambda *tangents: tuple(function(*tangents)), *avals)
+    operands = map(_alike, avals)
+    transpose = jax.linear_transpose(lambda *tangents: tuple(function(*tangents)), *operands)
     return lambda *cotangents: transpose(tuple(cotangents))
 
 

@@ -56,10 +56,10 @@ class Graph:
 
     @property
     def mixed(self) -> bool:
-        """Whether some vertices are complex and some are real, or a map may conjugate."""
+        """Whether some vertices are complex and some are real, or a map has no matrix."""
         used = {vertex for edge in self.edges for vertex in edge}
         kinds = {self.complex[vertex] for vertex in used}
-        return len(kinds) == 2 or any(operator.real_linear for operator in self.operators)
+        return len(kinds) == 2 or any(operator.no_matrix for operator in self.operators)
 
     @property
     def intermediates(self) -> list[int]:

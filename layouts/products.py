@@ -4,14 +4,14 @@ They work on labels and symbolic arrays alone (see `layouts.program`): no number
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 import opt_einsum
 
 from layouts.axes import Axes, Label, labels_of, size, sizes
-from layouts.program import Apply, Contract, Map, Node, Reshape
+from layouts.program import Apply, Contract, Map, Node, Operator, Reshape
 from layouts.terms import Factor, Term, Terms
 
 # The rank of each label in the order in which results are written.
@@ -173,15 +173,39 @@ def matrix_of(node: Node) -> Map | None:
 
 def both_ways(terms: Terms) -> Terms:
     """Let operators between real and complex arrays be pushed and pulled: both ends are real."""
-    return tuple(replace(term, factors=tuple(map(_both_ways, term.factors))) for term in terms)
+    return _with_operators(
+        terms, lambda o: replace(o, directions=("push", "pull")) if o.matrix_by else o
+    )
 
 
-def _both_ways(factor: Factor) -> Factor:
-    node = matrix_of(factor.node)
-    if node is None or node.operator is None or not node.operator.matrix_by:
-        return factor
-    freed = replace(node, operator=replace(node.operator, directions=("push", "pull")))
-    return Factor(replace(freed, shape=sizes(factor.labels)), factor.labels)
+def one_way(terms: Terms, direction: str) -> Terms:
+    """Let operators without a matrix be applied this way only."""
+    return _with_operators(
+        terms, lambda o: replace(o, directions=(direction,)) if o.no_matrix else o
+    )
+
+
+def written_by(terms: Terms, direction: str) -> Terms:
+    """Let operators without a matrix have one after all.
+
+    Its columns start at an input ("push"), or its rows start at an output ("pull").
+    """
+    return _with_operators(
+        terms, lambda o: replace(o, matrix_by=direction, no_matrix=False) if o.no_matrix else o
+    )
+
+
+def _with_operators(terms: Terms, change: Callable[[Operator], Operator]) -> Terms:
+    def changed(factor: Factor) -> Factor:
+        node = matrix_of(factor.node)
+        if node is None or node.operator is None:
+            return factor
+        operator = change(node.operator)
+        if operator is node.operator:
+            return factor
+        return Factor(replace(node, operator=operator, shape=factor.node.shape), factor.labels)
+
+    return tuple(replace(t, factors=tuple(map(changed, t.factors))) for t in terms)
 
 
 def _applied(matrix: Factor, other: Factor, needed: set[Label]) -> Factor | None:
@@ -194,7 +218,8 @@ def _applied(matrix: Factor, other: Factor, needed: set[Label]) -> Factor | None
     for direction, source, target in (("push", into, out), ("pull", out, into)):
         fits = summed == {*source} and summed <= {*other.labels}
         apart = {*target}.isdisjoint(other.labels)
-        if summed and fits and apart and direction in node.operator.directions:
+        free = not summed and not node.operator.no_matrix  # a product that sums nothing
+        if fits and apart and not free and direction in node.operator.directions:
             columns = tuple(n for n in other.labels if n not in (*source, *batch))
             return _application(node, direction, other, (batch, source, target, columns))
     return None

@@ -354,8 +354,8 @@ class Operator:
         opaque: whether no rule says which axes it leaves alone.
         matrix_by: the one way to write its matrix, where it goes between real and complex arrays:
             "push" for columns of a real operand, "pull" for rows of a real output.
-        real_linear: whether it may be no complex matrix (it conjugates, say), so that it has to be
-            applied to the whole of what meets it.
+        no_matrix: whether a matrix may not do for it, so that it has to be applied to the whole of
+            what meets it: it conjugates, or it is a sum over the devices of a mesh.
     """
 
     name: str
@@ -368,7 +368,7 @@ class Operator:
     work: tuple[int, int] = (0, 0)
     opaque: bool = True
     matrix_by: str | None = None
-    real_linear: bool = False
+    no_matrix: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -306,12 +306,22 @@ def _dense(
 
 
 def _weak_as(leaf: Any, array: jax.Array) -> jax.Array:
-    """Give an array the weak type of the input that it is the Jacobian by, as JAX does."""
-    if isinstance(leaf, int | float | complex) or getattr(leaf, "weak_type", False):
-        kinds = {"c": complex, "f": float, "i": int}
-        if array.dtype.kind in kinds:
-            return lax.convert_element_type(array, kinds[array.dtype.kind])
-    return array
+    """Give an array the weak type of the input that it is the Jacobian by, as JAX does.
+
+    Only AD makes weak arrays of others in public: a cotangent is cast back to its primal's type.
+    """
+    if not (isinstance(leaf, int | float | complex) or getattr(leaf, "weak_type", False)):
+        return array
+    zero = {"c": 0j, "f": 0.0}.get(array.dtype.kind, 0)
+    weak = jnp.broadcast_to(jnp.asarray(zero), array.shape)
+    if weak.dtype != array.dtype:
+        return array
+    if not jnp.issubdtype(array.dtype, jnp.inexact):
+        return weak  # by an integer: zeros
+    (result,) = jax.linear_transpose(lambda w: lax.convert_element_type(w, array.dtype), weak)(
+        array
+    )
+    return result
 
 
 def _structured(

@@ -225,7 +225,7 @@ def test_a_name_is_its_owners_alone():
 
 
 SELECTIONS = [
-    (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], "dD[i]/dx[k] = δ[i+2,k] - 2 δ[i+1,k] + δ[i,k]"),
+    (lambda x: x[2:] - 2 * x[1:-1] + x[:-2], "dD[i]/dx[k] = δ[i,k] - 2 δ[i+1,k] + δ[i+2,k]"),
     (lambda x: x[2:], "dD[i]/dx[k] = δ[i+2,k]"),
 ]
 

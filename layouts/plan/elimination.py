@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from layouts.algebra import bounded, combine, compose, real_part
 from layouts.graph import Graph
-from layouts.products import both_ways
+from layouts.products import both_ways, written_by
 from layouts.program import Node
 from layouts.terms import Terms
 
@@ -133,6 +133,10 @@ class Elimination:
         So taking the real part, `Re z`, is the identity as a matrix, and whatever goes between real
         and complex arrays is a complex matrix.
         """
+        if source in self.graph.inputs:
+            right = written_by(right, "push")
+        elif target in self.graph.outputs:
+            left = written_by(left, "pull")
         is_complex = self.graph.complex
         if not is_complex[vertex] or is_complex[source] or is_complex[target]:
             return compose(left, right)

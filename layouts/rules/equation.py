@@ -32,6 +32,11 @@ class Operand:
     name: str | None = None
     manual: Any = None
 
+    @property
+    def varies(self) -> bool:
+        """Whether devices of a mesh hold different values of it."""
+        return bool(self.manual is not None and self.manual.varying)
+
     def aval(self, shape: Sequence[int]) -> jax.ShapeDtypeStruct:
         """An array of its kind in another shape."""
         return jax.ShapeDtypeStruct(tuple(shape), self.dtype, manual_axis_type=self.manual)

@@ -35,7 +35,7 @@ def opaque(equation: Equation) -> dict[tuple[int, int], Terms]:
         equation.directions,
         equation.work,
         matrix_by=_matrix_by(equation),
-        real_linear=any(map(_is_complex, (*equation.operands, *equation.outs))),
+        no_matrix=any(_is_complex(o) or o.varies for o in (*equation.operands, *equation.outs)),
     )
     found: dict[tuple[int, int], Terms] = {}
     for source, position in enumerate(linear):
