@@ -10,7 +10,7 @@ from math import prod
 from layouts.axes import Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
 from layouts.following import follow, placed, settled
 from layouts.products import contract, matrix_of, one_way, product, written_order
-from layouts.program import Add, Apply, Identity, Mask, Node, Pattern, RealPart, Reshape, Write
+from layouts.program import Add, Apply, Identity, Map, Mask, Node, Pattern, RealPart, Reshape, Write
 from layouts.selection import Selection
 from layouts.terms import (
     Factor,
@@ -350,6 +350,30 @@ def bounded(terms: Terms) -> Terms:
     partner = {place: term.out[target] for target, place in tied.items()}
     whole = (partner[n] if n in partner else next(axes) for n in range(len(into)))
     return (replace(term, into=tuple(whole)),)
+
+
+def expanded(term: Term) -> Terms:
+    """A term whose one operator is left unapplied, with the operator's own terms for its matrix."""
+    operators = [(f, f.node.operator) for f in term.factors if isinstance(f.node, Map)]
+    if len(operators) != 1:
+        return (term,)
+    ((matrix, operator),) = operators
+    if operator is None or operator.entries is None:
+        return (term,)
+    found = []
+    for entry in map(afresh, operator.entries):
+        names = dict(zip(labels_of(entry.out + entry.into), matrix.labels, strict=True))
+        entry = relabel(entry, {label: names.get(label, label) for label in entry.labels})
+        rest = tuple(factor for factor in term.factors if factor is not matrix)
+        found.append(
+            replace(
+                term,
+                factors=rest + entry.factors,
+                coefficient=term.coefficient * entry.coefficient,
+                selections=term.selections + entry.selections,
+            )
+        )
+    return tuple(found)
 
 
 def tied_axes(terms: Terms) -> dict[int, int]:

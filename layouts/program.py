@@ -351,6 +351,8 @@ class Operator:
         batch: the shape of the leading axes that it treats each on its own.
         directions: the ways it can be applied: "push" (to tangents), "pull" (to cotangents).
         work: multiplications and additions of one application.
+        entries: its matrix as terms, on the axes of the output and of the operand, where they store
+            less than the matrix; for what is left of it at the end.
         opaque: whether no rule says which axes it leaves alone.
         matrix_by: the one way to write its matrix, where it goes between real and complex arrays:
             "push" for columns of a real operand, "pull" for rows of a real output.
@@ -367,6 +369,7 @@ class Operator:
     directions: tuple[str, ...] = ("push", "pull")
     work: tuple[int, int] = (0, 0)
     opaque: bool = True
+    entries: tuple[Any, ...] | None = None
     matrix_by: str | None = None
     no_matrix: bool = False
 

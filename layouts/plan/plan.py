@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import inf
 
+from layouts.algebra import expanded
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.plan import orders
@@ -96,7 +97,10 @@ def fingerprint(graph: Graph) -> tuple:
 
 
 def _settled(results: Results) -> Results:
-    return {edge: tuple(map(settle, terms)) for edge, terms in results.items()}
+    return {
+        edge: tuple(settle(part) for term in terms for part in expanded(term))
+        for edge, terms in results.items()
+    }
 
 
 def roots(results: Results) -> list[Node]:

@@ -5,14 +5,16 @@ alone (samples, channels). Those are deltas; on the rest the primitive itself is
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from math import prod
 
 import jax
 import jax.numpy as jnp
 
-from layouts.axes import Axes, Label, fresh_axes, labels_of, sizes
+from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
 from layouts.program import Map, Operator
 from layouts.rules.equation import Equation, Operand
+from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms
 
 
@@ -74,6 +76,7 @@ def partial(
     alone: Mapping[int, int],
     each: Mapping[int, int] | None = None,
     packed: bool = False,
+    entries: Terms | None = None,
 ) -> dict[int, Terms]:
     """A primitive that leaves axes alone: deltas there, the primitive on the rest.
 
@@ -81,6 +84,7 @@ def partial(
         equation: has one linear operand and one output.
         alone: output axis → operand axis, where the map is the same all along.
         each: likewise, where it is another for each index (a batch).
+        entries: the matrix of the rest as terms, where that is less.
         packed: the primitive takes no other sizes: columns are packed along `alone`.
     """
     each = each or {}
@@ -116,6 +120,7 @@ def partial(
         (way,) if way else equation.directions,
         (products, sums),
         not (alone or each),
+        entries,
         way,
     )
     shared = {*labels_of(out)} & {*labels_of(into)}
@@ -200,7 +205,55 @@ def convolution(equation: Equation) -> dict[int, Terms] | None:
     if equation.params["batch_group_count"] > 1 or len(equation.linear) > 1:
         return None
     if equation.linear == [0]:
-        return partial(equation, {out[0]: left[0]})
+        return partial(equation, {out[0]: left[0]}, entries=_taps(equation))
     if equation.params["feature_group_count"] > 1:
         return None
     return partial(equation, {out[1]: right[0]})
+
+
+# A kernel of more places is not written as one shift for each.
+MOST_TAPS = 16
+
+
+def _taps(equation: Equation) -> Terms | None:
+    """A convolution of one sample as shifts: `out[o,p] = Σ_q K[o,c,q] x[c, s p + d q - l]`.
+
+    Each place q of the kernel is a term: a slice of the kernel, and on each axis a selection.
+    """
+    params, kernel = equation.params, equation.operands[1]
+    left, right, out = params["dimension_numbers"]
+    spatial = range(2, len(right))
+    places = [kernel.shape[right[n]] for n in spatial]
+    sides = [(equation.out.shape[out[n]], equation.operands[0].shape[left[n]]) for n in spatial]
+    plain = params["feature_group_count"] == 1 and set(params["lhs_dilation"] or (1,)) == {1}
+    small = prod(places) <= MOST_TAPS and all(1 not in pair for pair in sides)
+    if kernel.value is None or not (plain and small):
+        return None
+    shaped = jnp.moveaxis(kernel.value, right, range(len(right)))  # output, input, places
+    terms = []
+    for tap in product(*map(range, places)):
+        features = fresh_axes(shaped.shape[:2])
+        outs, ins = ([(Label(extent),) for extent in ends] for ends in zip(*sides, strict=True))
+        selections = tuple(
+            Selection.affine(into[0], label[0], dilation * q - low, step)
+            for label, into, dilation, q, (low, _), step in zip(
+                outs,
+                ins,
+                params["rhs_dilation"] or (1,) * len(tap),
+                tap,
+                params["padding"],
+                params["window_strides"],
+                strict=True,
+            )
+        )
+        weights = equation.factor(features, shaped[(slice(None), slice(None), *tap)], None)
+        target = _arranged(out, ((), features[0], *outs))
+        source = _arranged(left, ((), features[1], *ins))
+        if not any(selection.empty for selection in selections):
+            terms.append(Term(target, source, (weights,), 1, selections))
+    return tuple(terms)
+
+
+def _arranged(spec: Sequence[int], axes: Sequence[Axis]) -> Axes:
+    """Axes in the order sample, feature, places put where a convolution has them."""
+    return tuple(axes[spec.index(n)] for n in range(len(axes)))
