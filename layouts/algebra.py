@@ -1,6 +1,6 @@
 """Pure functions on sums of terms: compose, add, transpose, and write out densely.
 
-They work on labels and symbolic arrays alone (see `layouts.program`): no numbers, no JAX.
+They work on labels and symbolic arrays alone (see `layouts.nodes`): no numbers, no JAX.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +9,8 @@ from math import prod
 
 from layouts.axes import Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
 from layouts.following import follow, placed, settled
+from layouts.nodes import Add, Apply, Identity, Map, Mask, Node, Pattern, RealPart, Reshape, Write
 from layouts.products import contract, matrix_of, one_way, product, written_order
-from layouts.program import Add, Apply, Identity, Map, Mask, Node, Pattern, RealPart, Reshape, Write
 from layouts.selection import Selection
 from layouts.terms import (
     Factor,

@@ -15,12 +15,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from layouts.algebra import compose, transpose, write
+from layouts.applying import cast
 from layouts.axes import Label, fresh_axes, regroup
 from layouts.errors import LayoutError
-from layouts.evaluate import cast, evaluate
+from layouts.evaluate import evaluate
 from layouts.graph import Graph
+from layouts.nodes import Leaf, Node
 from layouts.plan import Plan, Results, choose
-from layouts.program import Leaf, Node, cost
+from layouts.program import cost
 from layouts.selection import Selection
 from layouts.terms import Term, Terms
 

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from layouts.applying import cast
 from layouts.axes import Axis, Label
-from layouts.evaluate import cast, expand, times
-from layouts.program import Leaf
+from layouts.evaluate import expand, times
+from layouts.nodes import Leaf
 from layouts.selection import Selection
 from layouts.storing import Arrays
 from layouts.terms import Factor, Term

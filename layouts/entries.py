@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts import algebra, extract
+from layouts.applying import cast
 from layouts.conventions import Convention, Layout
 from layouts.coordinates import coordinates
 from layouts.errors import LayoutError
-from layouts.evaluate import cast, evaluate
-from layouts.program import Leaf, Node
+from layouts.evaluate import evaluate
+from layouts.nodes import Leaf, Node
 from layouts.show.terms import kronecker_text, terms_text
 from layouts.storing import Arrays, Names, Structure, nodes_of, with_numbers
 from layouts.terms import Terms

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from layouts.program import (
+from layouts.applying import applied, matrix
+from layouts.nodes import (
     Add,
     Apply,
     Contract,
@@ -22,7 +22,6 @@ from layouts.program import (
     Moved,
     Node,
     OneHot,
-    Operator,
     Pattern,
     Places,
     Put,
@@ -31,8 +30,8 @@ from layouts.program import (
     Steps,
     Take,
     Write,
-    schedule,
 )
+from layouts.program import schedule
 
 
 def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.Array]:
@@ -47,7 +46,7 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> from layouts.program import Contract, Leaf
+        >>> from layouts.nodes import Contract, Leaf
         >>> a = Leaf((2, 3), 4, index=0)
         >>> total = Contract((2,), 4, (a,), ((0, 1),), (0,), (2, 3))
         >>> evaluate([total], [jnp.ones((2, 3))])[0].tolist()
@@ -55,16 +54,16 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
     """
     ordered, place = schedule(roots)
     values: list[jax.Array] = []
-    applied: dict[tuple, Sequence[jax.Array]] = {}
+    applications: dict[tuple, Sequence[jax.Array]] = {}
     for node in ordered:
         operands = [values[place[id(operand)]] for operand in node.operands]
         if isinstance(node, Leaf):
             values.append(residuals[node.index])
         elif isinstance(node, Apply):
             key = (node.application, tuple(place[id(operand)] for operand in node.operands))
-            if key not in applied:
-                applied[key] = _applied(node, operands)
-            values.append(jnp.reshape(applied[key][node.position], node.shape))
+            if key not in applications:
+                applications[key] = applied(node, operands)
+            values.append(jnp.reshape(applications[key][node.position], node.shape))
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
     return [values[place[id(root)]] for root in roots]
@@ -318,123 +317,12 @@ def _written(
     )
 
 
-def cast(array: jax.Array, dtype: Any) -> jax.Array:
-    """Convert to the dtype that JAX returns; for a real one the real part is meant."""
-    if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
-        array = array.real
-    return array.astype(dtype)
-
-
-def _applied(node: Apply, operands: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    """All results of one application of an operator or its transpose, to a batch of columns."""
-    operator = node.operator
-    assert operator is not None
-    pushing = node.direction == "push"
-    avals = operator.in_avals if pushing else operator.out_avals
-    present = [avals[place] for place in node.present]
-    if _beyond_real(operator, present, operands):
-        parts = [_applied(node, [part(o) for o in operands]) for part in (jnp.real, jnp.imag)]
-        return [real + 1j * imaginary for real, imaginary in zip(*parts, strict=True)]
-    given = []
-    for place, array in zip(node.present, operands, strict=True):
-        shape, columns = avals[place].shape, (node.columns,)
-        flat = jnp.reshape(array, shape + columns if pushing else columns + shape)
-        given.append(_varying(cast(flat, avals[place].dtype), avals[place]))
-    if operator.columns is not None:
-        return _by_columns(node, operator.columns, given)
-    function = operator.function if pushing else _transposed(operator.function, operator.in_avals)
-    where = -1 if pushing else 0
-
-    def one(*vectors: jax.Array) -> Sequence[jax.Array]:
-        return function(*_fill(avals, node.present, vectors))
-
-    return jax.vmap(one, in_axes=where, out_axes=where)(*given)
-
-
-def _varying(array: jax.Array, aval: jax.ShapeDtypeStruct) -> jax.Array:
-    """Inside `jax.shard_map` an operand has to vary over the same mesh axes as the original."""
-    wanted = getattr(aval, "manual_axis_type", None)
-    if wanted is None:
-        return array
-    missing = wanted.varying - jax.typeof(array).manual_axis_type.varying
-    return lax.pcast(array, tuple(missing), to="varying") if missing else array
-
-
-def _alike(aval: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct | jax.Array:
-    """What stands for an operand where only its type counts."""
-    kind = getattr(aval, "manual_axis_type", None)
-    if kind is None or not kind.varying:
-        return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
-    return _varying(jnp.zeros(aval.shape, aval.dtype), aval)
-
-
-def _beyond_real(
-    operator: Operator, avals: Sequence[jax.ShapeDtypeStruct], operands: Sequence[jax.Array]
-) -> bool:
-    """Whether a real map meets complex columns, which are two real ones each."""
-    reals = any(jnp.issubdtype(aval.dtype, jnp.floating) for aval in avals)
-    return reals and operator.matrix_by is None and any(map(jnp.iscomplexobj, operands))
-
-
-def _by_columns(
-    node: Apply, function: Callable[..., Sequence[jax.Array]], given: Sequence[jax.Array]
-) -> Sequence[jax.Array]:
-    """An operator that takes several columns at once, all of its operands present."""
-    assert node.operator is not None
-    if node.direction == "push":
-        return function(*given)
-    columns = (node.columns,)
-    avals = [
-        jax.ShapeDtypeStruct(aval.shape + columns, aval.dtype) for aval in node.operator.in_avals
-    ]
-    results = _transposed(function, avals)(*(jnp.moveaxis(array, 0, -1) for array in given))
-    return [jnp.moveaxis(result, -1, 0) for result in results]
-
-
-def _transposed(
-    function: Callable[..., Sequence[jax.Array]], avals: Sequence[jax.ShapeDtypeStruct]
-) -> Callable[..., Sequence[jax.Array]]:
-    """From cotangents of a linear function's outputs to those of its operands."""
-    operands = map(_alike, avals)
-    transpose = jax.linear_transpose(lambda *tangents: tuple(function(*tangents)), *operands)
-    return lambda *cotangents: transpose(tuple(cotangents))
-
-
-def _map(node: Map, operands: Sequence[jax.Array]) -> jax.Array:
-    """The matrix of an operator: what it makes of an identity, the same for each of a batch."""
-    operator = node.operator
-    assert operator is not None
-    pushing = node.direction == "push"
-    batch, out, into = node.sides
-    place, position = (node.source, node.target) if pushing else (node.target, node.source)
-    aval = (operator.in_avals if pushing else operator.out_avals)[place]
-    columns, rows = (into, out) if pushing else (out, into)
-    ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
-    operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
-    apply = Apply((), 0, (), operator, node.direction, (place,), position, columns)
-    result = _applied(apply, [operand])[position]
-    if pushing:
-        return jnp.reshape(result, node.shape)
-    return jnp.reshape(jnp.moveaxis(jnp.reshape(result, (columns, batch, rows)), 0, 1), node.shape)
-
-
-def _fill(
-    avals: Sequence[jax.ShapeDtypeStruct], present: Sequence[int], given: Sequence[jax.Array]
-) -> list[jax.Array]:
-    """Put zeros where nothing is given."""
-    arrays = dict(zip(present, given, strict=True))
-    return [
-        arrays[n] if n in arrays else jnp.zeros(aval.shape, aval.dtype)
-        for n, aval in enumerate(avals)
-    ]
-
-
 _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Add: _add,
     Contract: _contract,
     Digit: _digit,
     Identity: _identity,
-    Map: _map,
+    Map: matrix,
     OneHot: _one_hot,
     Places: _places,
     Put: _put,

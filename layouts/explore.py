@@ -15,9 +15,9 @@ from layouts.errors import LayoutError
 from layouts.expressions.grammar import guess, shorten
 from layouts.jacobian import Jacobian
 from layouts.naming import Arrangement, Lettering, arrangements, linearize_named
+from layouts.nodes import Leaf, Shape
 from layouts.plan import choose
 from layouts.products import settle
-from layouts.program import Leaf, Shape
 from layouts.show.rules import rule_matrix, rule_text
 from layouts.show.terms import factor_names, terms_text
 from layouts.show.writing import Definition

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from layouts import algebra
 from layouts.axes import Axis, Label, Unifier
+from layouts.nodes import Add, Identity, Leaf, Node, Take
 from layouts.products import contract_node
-from layouts.program import Add, Identity, Leaf, Node, Take
 from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms, one_hot, resolve
 

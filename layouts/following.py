@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from layouts.axes import Label, labels_of, size, sizes
+from layouts.nodes import Identity, Put, Reshape
 from layouts.products import contract_node, product
-from layouts.program import Identity, Put, Reshape
 from layouts.selection import Selection, meeting, take
 from layouts.terms import Factor, Term, one_hot, relabel
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from math import prod
 
 from layouts.algebra import combine
+from layouts.nodes import Leaf, Operator
 from layouts.products import matrix_of
-from layouts.program import Leaf, Operator
 from layouts.terms import Terms
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from layouts import algebra
 from layouts.entries import Entries
 from layouts.errors import LayoutError
-from layouts.program import Leaf
+from layouts.nodes import Leaf
 from layouts.storing import Names, settled, shifted
 from layouts.terms import Factor, Terms
 

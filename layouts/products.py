@@ -1,6 +1,6 @@
 """Products of factors: contract, multiply, apply operators, two at a time in the cheapest order.
 
-They work on labels and symbolic arrays alone (see `layouts.program`): no numbers, no JAX.
+They work on labels and symbolic arrays alone (see `layouts.nodes`): no numbers, no JAX.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from itertools import combinations
 import opt_einsum
 
 from layouts.axes import Axes, Label, labels_of, size, sizes
-from layouts.program import Apply, Contract, Map, Node, Operator, Reshape
+from layouts.nodes import Apply, Contract, Map, Node, Operator, Reshape
 from layouts.terms import Factor, Term, Terms
 
 # The rank of each label in the order in which results are written.

@@ -16,8 +16,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from layouts.algebra import entry, identity, tied_axes, transpose
 from layouts.counting import count_equation, inner_jaxprs, primitives
 from layouts.graph import Graph
+from layouts.nodes import Leaf
 from layouts.plan.elimination import Elimination
-from layouts.program import Leaf
 from layouts.rules import RULES, Equation, LocalJacobians
 from layouts.rules.equation import Operand
 from layouts.rules.operators import opaque, partial

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from layouts.axes import Axis, Label, sizes
-from layouts.program import Digit, Indices, Node, Reshape, Steps, Take
+from layouts.nodes import Digit, Indices, Node, Reshape, Steps, Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def looked_up(place: Label, labels: Sequence[Label], table: Node) -> Selection:
     """`place = table[labels]`; a table of no axes gets a label that it points from.
 
     Example:
-        >>> from layouts.program import Leaf
+        >>> from layouts.nodes import Leaf
         >>> k, i, j = Label(7), Label(2), Label(3)
         >>> looked_up(k, (i, j), Leaf((2, 3), 4)).labels == (i, j)
         True

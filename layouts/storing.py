@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from layouts.evaluate import evaluate
+from layouts.nodes import Leaf, Node, Reshape
 from layouts.products import settle
-from layouts.program import Leaf, Node, Reshape
 from layouts.terms import Factor, Term, Terms, matching
 
 Arrays = tuple[jax.Array, ...]

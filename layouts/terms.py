@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from layouts.axes import Axes, Label, Unifier, labels_of, size, sizes
-from layouts.program import Node, OneHot, Reshape
+from layouts.nodes import Node, OneHot, Reshape
 from layouts.selection import Selection
 
 

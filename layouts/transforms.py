@@ -12,8 +12,9 @@ import numpy as np
 from jax import lax
 
 from layouts import algebra, budget
+from layouts.applying import cast
 from layouts.errors import LayoutError
-from layouts.evaluate import cast, evaluate
+from layouts.evaluate import evaluate
 from layouts.jacobian import Jacobian, Names, store
 from layouts.linearize import Linearized, linearize
 from layouts.plan import Plan, Results, choose

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layouts.axes import Label
-from layouts.program import (
+from layouts.nodes import (
     Add,
     Contract,
     Digit,

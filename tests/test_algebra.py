@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from layouts import algebra, products
 from layouts.axes import Label, fresh_axes, labels_of
 from layouts.evaluate import evaluate
-from layouts.program import Leaf, cost
+from layouts.nodes import Leaf
+from layouts.program import cost
 from layouts.selection import Selection
 from layouts.terms import Factor, Term, afresh, check, matching, relabel, stored_size
 from tests.laws import by_loops

@@ -7,7 +7,7 @@ import pytest
 
 import layouts
 from layouts.evaluate import evaluate
-from layouts.program import Add, Contract, Identity, Leaf, Pattern, Reshape, Write
+from layouts.nodes import Add, Contract, Identity, Leaf, Pattern, Reshape, Write
 from tests.cases import CASES
 from tests.oracle import BY_NAME, assert_same, expected
 

@@ -7,7 +7,7 @@ import pytest
 from layouts import Jacobian, algebra
 from layouts.axes import Label, fresh_axes, labels_of, sizes
 from layouts.extract import is_tied, tied
-from layouts.program import Leaf
+from layouts.nodes import Leaf
 from layouts.selection import Selection
 from layouts.terms import Factor, Term, check
 from tests.laws import by_loops

@@ -10,7 +10,7 @@ from layouts import jacobian
 from layouts.algebra import identity
 from layouts.graph import Graph
 from layouts.linearize import linearize
-from layouts.program import Leaf
+from layouts.nodes import Leaf
 from tests.cases import clipped_backward, doubled_slope, halving
 from tests.oracle import graph_of
 

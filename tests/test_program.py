@@ -2,19 +2,8 @@
 
 import pytest
 
-from layouts.program import (
-    Add,
-    Apply,
-    Contract,
-    Cost,
-    Leaf,
-    Operator,
-    Pattern,
-    Reshape,
-    Write,
-    cost,
-    schedule,
-)
+from layouts.nodes import Add, Apply, Contract, Leaf, Operator, Pattern, Reshape, Write
+from layouts.program import Cost, cost, schedule
 
 
 def leaf(index, *shape, itemsize=8):

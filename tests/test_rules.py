@@ -207,7 +207,7 @@ STRUCTURE = {
         1,
         3 * 6,
     ),
-    "images": (lambda x: lax.conv(x, K, (1,), "VALID"), 0, [(5, 3, 7)], 1, 1, (2 * 6) * (3 * 7)),
+    "images": (lambda x: lax.conv(x, K, (1,), "VALID"), 0, [(5, 3, 7)], 2, 1, 2 * (2 * 3)),
     "kernel": (lambda k: lax.conv(X, k, (1,), "VALID"), 0, [(5, 3, 2)], 1, 1, (4 * 6) * (3 * 2)),
     "scan": (lambda x: lax.scan(lambda s, r: (s + r, s * 2.0), 0.0, x)[0], 0, [(5,)], 5, 0, 0),
     "pad": (lambda x: jnp.pad(x, 2), 0, [(5,)], 1, 0, 0),

@@ -7,7 +7,7 @@ from layouts.algebra import transpose
 from layouts.axes import Label, labels_of
 from layouts.conventions.cells import Form, Layout
 from layouts.conventions.convention import Convention
-from layouts.program import Leaf, Shape
+from layouts.nodes import Leaf, Shape
 from layouts.show.terms import coefficient_text, is_negative, kronecker_text
 from layouts.terms import Factor, Term, Terms
 

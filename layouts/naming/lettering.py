@@ -10,7 +10,7 @@ from itertools import chain, count, pairwise, permutations
 
 from layouts.axes import Axes, Label, labels_of, sizes
 from layouts.naming.residuals import Named, familiar
-from layouts.program import Contract, Leaf, Node, Shape
+from layouts.nodes import Contract, Leaf, Node, Shape
 from layouts.selection import Selection
 from layouts.show.terms import FACTOR_NAMES
 from layouts.show.values import Value, Values, identity_size

@@ -16,9 +16,7 @@ import jax
 from layouts.axes import Label
 from layouts.linearize import Linearized
 from layouts.naming.reading import read
-from layouts.plan import choose
-from layouts.products import settle
-from layouts.program import (
+from layouts.nodes import (
     Add,
     Apply,
     Contract,
@@ -33,8 +31,10 @@ from layouts.program import (
     Reshape,
     Steps,
     Take,
-    schedule,
 )
+from layouts.plan import choose
+from layouts.products import settle
+from layouts.program import schedule
 from layouts.selection import Selection
 from layouts.show.products import align, einsum
 from layouts.show.values import Value, Values

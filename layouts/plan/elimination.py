@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from layouts.algebra import bounded, combine, compose, real_part
 from layouts.graph import Graph
+from layouts.nodes import Node
 from layouts.products import both_ways, written_by
-from layouts.program import Node
 from layouts.terms import Terms
 
 # Multiplications, then additions.

@@ -8,11 +8,12 @@ from math import inf
 from layouts.algebra import expanded
 from layouts.errors import LayoutError
 from layouts.graph import Graph
+from layouts.nodes import Node
 from layouts.plan import orders
 from layouts.plan.elimination import Elimination
 from layouts.plan.tree import grow, lines
 from layouts.products import settle
-from layouts.program import Cost, Node, cost
+from layouts.program import Cost, cost
 from layouts.terms import Terms
 
 # Measured on CPUs: a matrix product does so many while memory delivers one byte.

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from layouts.axes import Axes, labels_of
-from layouts.program import Leaf, Reshape
+from layouts.nodes import Leaf, Reshape
 from layouts.terms import Factor
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
-from layouts.program import Map, Operator
+from layouts.nodes import Map, Operator
 from layouts.rules.equation import Equation, Operand
 from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms

@@ -10,7 +10,7 @@ from jax.lax import GatherScatterMode
 
 from layouts.algebra import identity, scale
 from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
-from layouts.program import Places
+from layouts.nodes import Places
 from layouts.rules.equation import Equation, Operand
 from layouts.selection import Selection, looked_up
 from layouts.terms import Term, Terms

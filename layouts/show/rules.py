@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations, count
 
 from layouts.axes import Axes, Label, labels_of
-from layouts.program import Leaf, Shape
+from layouts.nodes import Leaf, Shape
 from layouts.show.terms import (
     Letters,
     coefficient_text,

@@ -5,7 +5,7 @@ from itertools import chain, combinations, count
 from math import isfinite
 
 from layouts.axes import Axes, Axis, Label, labels_of
-from layouts.program import Leaf
+from layouts.nodes import Leaf
 from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms
 
