@@ -1,7 +1,7 @@
 """Dense Jacobians under a memory budget: in blocks of rows or columns, one after another.
 
 A block of rows is the Jacobian of a selection of the output's entries, a block of columns that by a
-selection of the input's: two more vertices at one end of the graph. So blocks are planned like any
+selection of the input's: one more vertex at one end of the graph. So blocks are planned like any
 other graph, and their peak is counted before anything is computed.
 """
 
@@ -206,7 +206,7 @@ def _worked_through(
 ) -> dict[tuple[int, int], jax.Array]:
     """Blocks written one after another into arrays of all rows, or of all columns."""
     entries, shapes = prod(part.graph.shapes[part.vertex]), part.graph.shapes
-    kinds = {**dtypes, part.graph.inputs[0]: dtypes.get(part.graph.inputs[0])}
+    kinds = dict(dtypes)
     if part.side == "in":
         kinds[part.graph.inputs[0]] = dtypes[part.vertex]
     pairs = list(part.results)

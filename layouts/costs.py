@@ -72,6 +72,8 @@ class CostReport:
             for name, *cells in rows
         ]
         lines.append(f"stored: {self.result_bytes:,} bytes structured, {self.dense_bytes:,} dense")
+        if self.plan.applied:
+            lines.append(f"applied, other axes left alone: {', '.join(self.plan.applied)}")
         if self.opaque:
             lines.append(f"without structure (opaque): {', '.join(self.opaque)}")
         lines.append(f"({CONVENTION})")

@@ -79,6 +79,11 @@ class Graph:
         """The primitives without any structure, in program order."""
         return tuple(operator.name for operator in self.operators if operator.opaque)
 
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The primitives that are applied on some axes and leave others alone."""
+        return tuple(operator.name for operator in self.operators if not operator.opaque)
+
     def pruned(self) -> "Graph":
         """Without the vertices that no input reaches or that reach no output."""
         ahead = [*self.edges]

@@ -139,7 +139,9 @@ def test_what_jax_cannot_execute_has_no_count():
 def test_opaque_maps_are_named_and_paid_for():
     report = cost(lambda x: jnp.cumsum(jnp.sin(x)))(struct(7))
     assert report.opaque == ("cumsum",)
-    assert "cumsum" in str(report)
+    assert "(opaque): cumsum" in str(report)
+    along = cost(lambda x: jnp.cumsum(jnp.sin(x), axis=0))(struct(7, 3))
+    assert along.opaque == () and "left alone: cumsum" in str(along)
     assert report.planned.additions >= 7 * 7 - 7
 
 

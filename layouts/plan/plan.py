@@ -35,6 +35,7 @@ class Plan:
         fingerprint: the graph that it is for.
         labels: for each vertex of the graph its primitive and shape, for printing.
         opaque: the names of the parts that have no structure.
+        applied: the names of those that leave some axes alone and are applied on the rest.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Plan:
     fingerprint: tuple
     labels: tuple[tuple[str, tuple[int, ...]], ...] = ()
     opaque: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
 
     def apply(self, graph: Graph) -> Results:
         """Eliminate on a graph: the symbolic Jacobians from each input to each output.
@@ -81,6 +83,8 @@ class Plan:
             lines.append(
                 f"  eliminate v{number} {primitive} {'×'.join(map(str, shape)) or 'scalar'}"
             )
+        if self.applied:
+            lines.append(f"  applied, other axes left alone: {', '.join(self.applied)}")
         if self.opaque:
             lines.append(f"  without structure (opaque): {', '.join(self.opaque)}")
         return "\n".join(lines)
@@ -155,6 +159,7 @@ def _costed(graph: Graph, name: str, state: Elimination) -> tuple[Plan, Results]
         fingerprint(graph),
         tuple(zip(graph.labels, graph.shapes, strict=True)),
         graph.opaque,
+        graph.applied,
     )
     return plan, results
 
