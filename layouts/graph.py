@@ -23,6 +23,7 @@ class Graph:
         edges: the local Jacobian from one vertex to another; parallel edges have been added.
         labels: the name of the primitive that made each vertex, for printing.
         leaves: the symbolic residuals.
+        spread: inside `jax.shard_map`, whether devices hold different outputs.
     """
 
     shapes: list[tuple[int, ...]] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Graph:
     outputs: tuple[int, ...] = ()
     edges: dict[tuple[int, int], Terms] = field(default_factory=dict)
     leaves: list[Leaf] = field(default_factory=list)
+    spread: bool = False
 
     def add_vertex(
         self, shape: Sequence[int], itemsize: int, label: str, complex: bool = False

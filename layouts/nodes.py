@@ -372,6 +372,12 @@ class Operator:
     matrix_by: str | None = None
     no_matrix: bool = False
 
+    @property
+    def collective(self) -> bool:
+        """Whether it may bring together what devices of a mesh hold."""
+        kinds = (getattr(a, "manual_axis_type", None) for a in self.in_avals + self.out_avals)
+        return self.no_matrix and any(kind is not None and kind.varying for kind in kinds)
+
 
 @dataclass(frozen=True, eq=False)
 class Map(Node):

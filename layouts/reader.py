@@ -62,6 +62,8 @@ def read(
         reader.output(result, var)
         for result, var in zip(results, closed.jaxpr.outvars, strict=True)
     )
+    kinds = [_manual(var.aval) for var in closed.jaxpr.outvars]
+    reader.graph.spread = any(kind is not None and kind.varying for kind in kinds)
     return reader.graph.pruned(), reader.residuals
 
 

@@ -226,9 +226,9 @@ def test_planning_time_grows_gently():
 
 
 def test_the_plan_reads_as_a_tree():
-    """The two halves of a bottleneck are multiplied first, and then by each other."""
+    """What stands beside a product is a sum with it."""
     plan = cost(lambda x, A, B: A @ (B @ x) + x)(struct(5), struct(5, 2), struct(2, 5)).plan
-    assert plan.tree().splitlines()[0] == "∂v4:output/∂v0:input = product of"
+    assert plan.tree().splitlines()[0] == "∂v4:output/∂v0:input = sum of"
     diamond = cost(lambda x, A: jnp.sin(A @ x) * (A @ x))(struct(5), struct(5, 5)).plan
     text = diamond.tree()
     assert text.count("=") >= 1 and "├─" in text and "└─" in text

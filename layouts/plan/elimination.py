@@ -133,11 +133,11 @@ class Elimination:
         So taking the real part, `Re z`, is the identity as a matrix, and whatever goes between real
         and complex arrays is a complex matrix.
         """
-        if source in self.graph.inputs:
-            right = written_by(right, "push")
-        elif target in self.graph.outputs:
-            left = written_by(left, "pull")
         is_complex = self.graph.complex
+        if source in self.graph.inputs and not is_complex[source]:
+            right = written_by(right, "push")
+        elif target in self.graph.outputs and not is_complex[target]:
+            left = written_by(left, "pull")
         if not is_complex[vertex] or is_complex[source] or is_complex[target]:
             return compose(left, right)
         return real_part(compose(both_ways(left), both_ways(right)))

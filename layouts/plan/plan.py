@@ -178,6 +178,11 @@ def _candidates(graph: Graph, order: str) -> Iterator[tuple[str, Elimination]]:
         yield "reverse", orders.reverse(state)
         return
     sweeps = [("forward", orders.forward), ("reverse", orders.reverse)]
+    if any(operator.collective for operator in graph.operators):
+        # Devices with rows of their own push; those with one and the same output pull together.
+        name, sweep = sweeps[0 if graph.spread else 1]
+        yield name, sweep(state)
+        return
     if graph.size(graph.outputs) < graph.size(graph.inputs):
         sweeps.reverse()  # the one that promises to be cheaper limits what the others may spend
     limit = inf
