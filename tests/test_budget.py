@@ -36,7 +36,7 @@ def test_blocks_of_any_size_give_the_whole(order, factor):
     def function(x):
         return wide(W, V, x)
 
-    limit = int(needed(function, X) * factor)
+    limit = int(needed(function, X, order=order) * factor)
     found = jax.jit(jacobian(function, order=order, memory_limit=limit))(X)
     assert_same(found, jax.jacrev(function)(X))
 
