@@ -43,11 +43,11 @@ def identity(shape: Sequence[int]) -> Terms:
     return (Term(axes, axes),)
 
 
-def entry(shape: Sequence[int], place: int) -> Terms:
-    """The Jacobian of `x[place]`, along the first axis."""
-    first, rest = (Label(shape[0]),), fresh_axes(shape[1:])
-    pointing = Selection.affine(first[0], Label(1), place)
-    return (Term(rest, (first, *rest), (), 1, (pointing,)),)
+def entry(shape: Sequence[int], place: int, axis: int = 0) -> Terms:
+    """The Jacobian of `x[place]`, along the first axis or another."""
+    into = fresh_axes(shape)
+    pointing = tuple(Selection.affine(label, Label(1), place) for label in into[axis])
+    return (Term(into[:axis] + into[axis + 1 :], into, (), 1, pointing),)
 
 
 def transpose(terms: Terms) -> Terms:
@@ -78,26 +78,19 @@ def compose(left: Terms, right: Terms) -> Terms:
     """The chain rule: `left` after `right`, the sum over the axes where they meet.
 
     Two deltas give a delta, a delta and a factor a relabelled factor, two factors a contraction.
-    The product is distributed over the terms, and like terms are combined. A map that
-    is no complex matrix, such as taking the real part, is applied to the other side as a whole.
+    The product is distributed over the terms, and like terms are combined. An operator
+    that no matrix does for is applied to the other side as a whole.
     """
     if _has_no_matrix(left):
-        left, right = one_way(left, "push"), _whole(right)
+        left, right = one_way(left, "push"), _as_one(right, {})
     elif _has_no_matrix(right):
-        left, right = _whole(left), one_way(right, "pull")
+        left, right = _as_one(left, {}), one_way(right, "pull")
     return combine([compose_terms(a, b) for a in left for b in right])
 
 
 def _has_no_matrix(terms: Terms) -> bool:
     matrices = (matrix_of(factor.node) for term in terms for factor in term.factors)
     return any(m.operator.no_matrix for m in matrices if m is not None and m.operator is not None)
-
-
-def _whole(terms: Terms) -> Terms:
-    """All terms as one array without structure."""
-    out, into = ([size(axis) for axis in side] for side in (terms[0].out, terms[0].into))
-    itemsize = max((f.node.itemsize for term in terms for f in term.factors), default=4)
-    return dense(write(terms, (*out, *into), itemsize), out, into)
 
 
 def compose_terms(left: Term, right: Term) -> Term:
@@ -298,7 +291,7 @@ def _one() -> Node:
 
 
 def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
-    """The dense array of shape out + in; a plain factor with its axes in order needs no writing."""
+    """The dense array of shape out + in."""
     if any(extent == 0 for extent in shape):
         terms = ()
     operands, patterns = [], []
@@ -337,12 +330,25 @@ def bounded(terms: Terms) -> Terms:
     if len(terms) <= FEW_TERMS:
         return terms
     tied = tied_axes(terms)
+    out, into = _extents(terms)
+    entries = prod(out) * prod(n for place, n in enumerate(into) if place not in tied.values())
+    stored = sum(stored_size(term.factors) + 1 for term in terms)
+    if len(terms) <= MOST_TERMS and stored <= entries:
+        return terms
+    return _as_one(terms, tied)
+
+
+def _extents(terms: Terms) -> tuple[list[int], list[int]]:
+    """The sizes of the output axes and of the input axes."""
     out, into = ([size(axis) for axis in side] for side in (terms[0].out, terms[0].into))
+    return out, into
+
+
+def _as_one(terms: Terms, tied: dict[int, int]) -> Terms:
+    """All terms as one array; with a delta on each tied output and input axis, else dense."""
+    out, into = _extents(terms)
     rest = [place for place in range(len(into)) if place not in tied.values()]
     shape = (*out, *(into[place] for place in rest))
-    stored = sum(stored_size(term.factors) + 1 for term in terms)
-    if len(terms) <= MOST_TERMS and stored <= prod(shape):
-        return terms
     itemsize = max((f.node.itemsize for term in terms for f in term.factors), default=4)
     blocks = tuple(replace(t, into=tuple(t.into[place] for place in rest)) for t in terms)
     (term,) = dense(write(blocks, shape, itemsize), out, [into[place] for place in rest])

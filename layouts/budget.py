@@ -26,6 +26,9 @@ from layouts.program import cost
 from layouts.selection import Selection
 from layouts.terms import Term, Terms
 
+Dtypes = dict[int, Any]
+Program = dict[tuple[int, int], Node]
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -37,7 +40,8 @@ class Blocks:
         size: entries of a block.
         count: how many blocks; the last one overlaps the one before where they do not divide.
         graph: the graph of one block; its last leaf holds the places of the block's entries.
-        results: the terms of one block.
+        program: the dense block for each pair of an input and an output of that graph.
+        dtypes: of each input's vertex.
         peak_bytes: of one block, residuals included, the whole result apart.
         multiplications: of all blocks together.
     """
@@ -47,13 +51,14 @@ class Blocks:
     size: int
     count: int
     graph: Graph
-    results: Results
+    program: Program
+    dtypes: Dtypes
     peak_bytes: int
     multiplications: int
 
 
 def within(
-    graph: Graph, results: Results, order: str | Plan, dtypes: Sequence[Any], limit: int
+    graph: Graph, results: Results, order: str | Plan, dtypes: Dtypes, limit: int
 ) -> list[Blocks] | None:
     """Find blocks that keep a dense result within a budget.
 
@@ -61,7 +66,7 @@ def within(
         graph: the local Jacobians.
         results: the terms of the whole Jacobian.
         order: how each block is planned.
-        dtypes: the dtype of each input.
+        dtypes: of each input's vertex.
         limit: the budget in bytes, for residuals, intermediates and the result together.
 
     Returns:
@@ -70,17 +75,15 @@ def within(
     Raises:
         LayoutError: not even one row or column at a time fits.
     """
-    pairs = list(results)
-    sizes = dict(zip(graph.inputs, (jnp.dtype(dtype).itemsize for dtype in dtypes), strict=True))
-    whole = sum(prod(_shape(graph, pair)) * sizes[pair[0]] for pair in pairs)
-    at_once = [_written(graph, pair, results[pair], sizes[pair[0]]) for pair in pairs]
-    least = [cost(at_once).peak_bytes]
+    at_once = _dense(graph, results, dtypes)
+    whole = sum(node.nbytes for node in at_once.values())
+    least = [cost(tuple(at_once.values())).peak_bytes]
     if least[0] <= limit:
         return None
     found = []
     for side in ("out", "in"):
         ends = graph.outputs if side == "out" else graph.inputs
-        blocks = [_largest(graph, side, vertex, order, sizes, limit - whole) for vertex in ends]
+        blocks = [_largest(graph, side, vertex, order, dtypes, limit - whole) for vertex in ends]
         least.append(max((b.peak_bytes for b in blocks), default=0) + whole)
         if all(b.peak_bytes + whole <= limit for b in blocks):
             found.append(blocks)
@@ -95,48 +98,44 @@ def within(
     return min(found, key=lambda blocks: sum(b.multiplications for b in blocks))
 
 
-def _shape(graph: Graph, pair: tuple[int, int]) -> tuple[int, ...]:
-    source, target = pair
-    return graph.shapes[target] + graph.shapes[source]
-
-
-def _written(graph: Graph, pair: tuple[int, int], terms: Terms, itemsize: int) -> Node:
-    return write(terms, _shape(graph, pair), itemsize)
+def _dense(graph: Graph, results: Results, dtypes: Dtypes) -> Program:
+    """The dense array for each pair of an input and an output."""
+    return {
+        (source, target): write(
+            terms,
+            graph.shapes[target] + graph.shapes[source],
+            jnp.dtype(dtypes[source]).itemsize,
+        )
+        for (source, target), terms in results.items()
+    }
 
 
 def _largest(
-    graph: Graph, side: str, vertex: int, order: str | Plan, sizes: dict[int, int], room: int
+    graph: Graph, side: str, vertex: int, order: str | Plan, dtypes: Dtypes, room: int
 ) -> Blocks:
     """The largest blocks of one end that fit, by halves; the smallest peak where none does."""
     size = prod(graph.shapes[vertex])
     tried: list[Blocks] = []
     while size > 1 or not tried:
         size = max(1, -(-size // 2))
-        tried.append(_block(graph, side, vertex, size, order, sizes))
+        tried.append(_block(graph, side, vertex, size, order, dtypes))
         if tried[-1].peak_bytes <= room:
             return tried[-1]
     return min(tried, key=lambda blocks: blocks.peak_bytes)
 
 
 def _block(
-    graph: Graph, side: str, vertex: int, size: int, order: str | Plan, sizes: dict[int, int]
+    graph: Graph, side: str, vertex: int, size: int, order: str | Plan, dtypes: Dtypes
 ) -> Blocks:
     part = _selecting(graph, side, vertex, size)
-    sizes = {**sizes, part.inputs[0]: sizes.get(vertex, sizes[graph.inputs[0]])}
+    if side == "in":
+        dtypes = {part.inputs[0]: dtypes[vertex]}
     plan, results = choose(part, "auto" if isinstance(order, Plan) else order)
-    program = [_written(part, pair, terms, sizes[pair[0]]) for pair, terms in results.items()]
-    spent = cost(program)
+    program = _dense(part, results, dtypes)
+    peak = cost(tuple(program.values())).peak_bytes
     count = -(-prod(graph.shapes[vertex]) // size)
-    return Blocks(
-        side,
-        vertex,
-        size,
-        count,
-        part,
-        results,
-        spent.peak_bytes,
-        count * plan.cost.multiplications,
-    )
+    work = count * plan.cost.multiplications
+    return Blocks(side, vertex, size, count, part, program, dtypes, peak, work)
 
 
 def _selecting(graph: Graph, side: str, vertex: int, size: int) -> Graph:
@@ -179,19 +178,18 @@ def _picked(shape: Sequence[int], table: Leaf) -> Terms:
 
 
 def compute(
-    blocks: Sequence[Blocks], residuals: Sequence[jax.Array], dtypes: dict[int, Any]
+    blocks: Sequence[Blocks], residuals: Sequence[jax.Array]
 ) -> dict[tuple[int, int], jax.Array]:
     """Work through all blocks; the dense array for each pair of an input and an output.
 
     Args:
         blocks: what `within` found.
         residuals: the array for each leaf of the whole graph.
-        dtypes: of each input's vertex.
     """
     found = {}
     for part in blocks:
         whole = part.graph.shapes[part.vertex]
-        for pair, array in _worked_through(part, residuals, dtypes).items():
+        for pair, array in _worked_through(part, residuals).items():
             source, target = pair
             shapes = part.graph.shapes
             if part.side == "out":
@@ -202,18 +200,11 @@ def compute(
 
 
 def _worked_through(
-    part: Blocks, residuals: Sequence[jax.Array], dtypes: dict[int, Any]
+    part: Blocks, residuals: Sequence[jax.Array]
 ) -> dict[tuple[int, int], jax.Array]:
     """Blocks written one after another into arrays of all rows, or of all columns."""
     entries, shapes = prod(part.graph.shapes[part.vertex]), part.graph.shapes
-    kinds = dict(dtypes)
-    if part.side == "in":
-        kinds[part.graph.inputs[0]] = dtypes[part.vertex]
-    pairs = list(part.results)
-    nodes = [
-        _written(part.graph, pair, part.results[pair], jnp.dtype(kinds[pair[0]]).itemsize)
-        for pair in pairs
-    ]
+    pairs, nodes = list(part.program), list(part.program.values())
 
     def shape_of(pair: tuple[int, int], size: int) -> tuple[int, ...]:
         source, target = pair
@@ -233,5 +224,5 @@ def _worked_through(
             for array, value, pair in zip(arrays, values, pairs, strict=True)
         ]
 
-    empty = [jnp.zeros(shape_of(pair, entries), kinds[pair[0]]) for pair in pairs]
+    empty = [jnp.zeros(shape_of(pair, entries), part.dtypes[pair[0]]) for pair in pairs]
     return dict(zip(pairs, lax.fori_loop(0, part.count, step, empty), strict=True))

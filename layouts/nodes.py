@@ -380,13 +380,36 @@ class Operator:
 
 
 @dataclass(frozen=True, eq=False)
-class Map(Node):
+class Operated(Node):
+    """What an operator gives; it costs the operator's work as often as that is applied."""
+
+    operator: Operator | None = None
+
+    @property
+    def times(self) -> int:
+        """How often the operator is applied."""
+        raise NotImplementedError
+
+    @property
+    def multiplications(self) -> int:
+        """Those of all applications; several results of one are booked once (`cost`)."""
+        assert self.operator is not None
+        return self.operator.work[0] * self.times
+
+    @property
+    def additions(self) -> int:
+        """As the multiplications."""
+        assert self.operator is not None
+        return self.operator.work[1] * self.times
+
+
+@dataclass(frozen=True, eq=False)
+class Map(Operated):
     """The matrix of one output of an operator by one operand: batch, then output, then operand.
 
     Written out by applying the operator to an identity; mostly it is applied instead (`Apply`).
     """
 
-    operator: Operator | None = None
     target: int = 0
     source: int = 0
 
@@ -409,22 +432,10 @@ class Map(Node):
         return min(self.operator.directions, key={"push": into, "pull": out}.__getitem__)
 
     @property
-    def columns(self) -> int:
-        """How often the operator is applied to write the matrix."""
+    def times(self) -> int:
+        """Once for each column, or each row."""
         _, out, into = self.sides
         return into if self.direction == "push" else out
-
-    @property
-    def multiplications(self) -> int:
-        """Those of the applications."""
-        assert self.operator is not None
-        return self.operator.work[0] * self.columns
-
-    @property
-    def additions(self) -> int:
-        """Those of the applications."""
-        assert self.operator is not None
-        return self.operator.work[1] * self.columns
 
     @property
     def signature(self) -> tuple:
@@ -433,7 +444,7 @@ class Map(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Apply(Node):
+class Apply(Operated):
     """What an operator makes of a batch of tangents, or its transpose of cotangents.
 
     Pushed operands have the axes batch, own, columns; pulled ones columns, batch, own.
@@ -445,23 +456,15 @@ class Apply(Node):
         columns: the size of what it is applied to at once.
     """
 
-    operator: Operator | None = None
     direction: str = "push"
     present: tuple[int, ...] = ()
     position: int = 0
     columns: int = 1
 
     @property
-    def multiplications(self) -> int:
-        """Those of all columns; several positions of one application are booked once (`cost`)."""
-        assert self.operator is not None
-        return self.operator.work[0] * self.columns
-
-    @property
-    def additions(self) -> int:
-        """As the multiplications."""
-        assert self.operator is not None
-        return self.operator.work[1] * self.columns
+    def times(self) -> int:
+        """Once for each column."""
+        return self.columns
 
     @property
     def application(self) -> tuple:

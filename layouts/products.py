@@ -90,20 +90,18 @@ def _around_operators(
     """Try every order where operators are among the factors, and price what comes out."""
     if len(factors) == 1:
         return (0, 0), factors[0]
+    pairs = list(combinations(range(len(factors)), 2))
+    if len(factors) > MOST_SEARCHED_FACTORS:  # then the first two that meet
+        apart = [{*factors[i].labels}.isdisjoint(factors[j].labels) for i, j in pairs]
+        pairs = [pairs[apart.index(False)]]
     found = []
-    for i, j in combinations(range(len(factors)), 2):
+    for i, j in pairs:
         rest = [factor for n, factor in enumerate(factors) if n not in (i, j)]
-        if len(factors) > MOST_SEARCHED_FACTORS and {*factors[i].labels}.isdisjoint(
-            factors[j].labels
-        ):
-            continue
         needed = kept.union(*(f.labels for f in rest))
         both = multiply(factors[i], factors[j], needed, order)
         price, result = _around_operators([*rest, both], kept, order)
         products, sums = _work(both.node)
         found.append(((price[0] + products, price[1] + sums), result))
-        if len(factors) > MOST_SEARCHED_FACTORS:
-            break
     return min(found, key=lambda pair: pair[0])
 
 

@@ -76,7 +76,8 @@ def jacobian(
         _, results = choose(linearized.graph, chosen)
         blocks = None
         if memory_limit is not None and not structured:
-            blocks = budget.within(linearized.graph, results, chosen, call.dtypes, memory_limit)
+            dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
+            blocks = budget.within(linearized.graph, results, chosen, dtypes, memory_limit)
         leaves = call.leaves(linearized, results, structured, blocks)
         tree = call.assemble(leaves)
         return (tree, aux) if has_aux else tree
@@ -262,8 +263,7 @@ class _Call:
         ]
         found: Iterator[Any]
         if blocks is not None:
-            kinds = dict(zip(graph.inputs, self.dtypes, strict=True))
-            arrays = budget.compute(blocks, linearized.residuals, kinds)
+            arrays = budget.compute(blocks, linearized.residuals)
             pairs = [(source, target) for target in graph.outputs for source in graph.inputs]
             found = iter([arrays[pair] for pair in pairs])
         else:

@@ -98,7 +98,7 @@ class Elimination:
         self.spent = self.spent[0] + products, self.spent[1] + sums
         self.done.append(vertex)
         through = {
-            (source, target): self.through(source, vertex, target)
+            (source, target): self._known(source, vertex, target).terms
             for source in self.into.get(vertex, {})
             for target in self.out.get(vertex, {})
         }
@@ -111,10 +111,6 @@ class Elimination:
                 self._put(source, target, terms)
             elif source in self.into.get(target, {}):
                 del self.into[target][source], self.out[source][target]
-
-    def through(self, source: int, vertex: int, target: int) -> Terms:
-        """What stands between two neighbours of a vertex once it is gone."""
-        return self._known(source, vertex, target).terms
 
     def _known(self, source: int, vertex: int, target: int) -> "_Through":
         right, left = self.into[vertex][source], self.out[vertex][target]

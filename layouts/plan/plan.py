@@ -19,7 +19,8 @@ from layouts.terms import Terms
 # Measured on CPUs: a matrix product does so many while memory delivers one byte.
 MULTIPLICATIONS_PER_BYTE = 4
 
-# What a dense answer adds: the same for every order, so that it is not part of the choice.
+# The terms from each input to each output. What writing them densely adds is the same for every
+# order, and no part of the choice.
 Results = dict[tuple[int, int], Terms]
 
 
@@ -167,8 +168,8 @@ def _costed(graph: Graph, name: str, state: Elimination) -> tuple[Plan, Results]
 def _candidates(graph: Graph, order: str) -> Iterator[tuple[str, Elimination]]:
     """Every order worth costing.
 
-    Between real and complex arrays not every map is a matrix: taking a real part, or conjugating,
-    is right only for columns that start at real inputs, or for rows that start at real outputs.
+    Between real and complex arrays a product is right only where it makes columns that start at
+    real inputs, or rows that start at real outputs; so is an operator that no matrix does for.
     """
     state = orders.start(graph)
     if order == "forward":

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
-from layouts.nodes import Map, Operator
+from layouts.nodes import Map, Node, Operator, Reshape, Take
 from layouts.rules.equation import Equation, Operand
 from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms
@@ -229,10 +229,10 @@ def _taps(equation: Equation) -> Terms | None:
     small = prod(places) <= MOST_TAPS and all(1 not in pair for pair in sides)
     if kernel.value is None or not (plain and small):
         return None
-    shaped = jnp.moveaxis(kernel.value, right, range(len(right)))  # output, input, places
+    leaf = equation.leaf(kernel.value, kernel.name)
     terms = []
     for tap in product(*map(range, places)):
-        features = fresh_axes(shaped.shape[:2])
+        features = fresh_axes([kernel.shape[n] for n in right[:2]])  # output, input
         outs, ins = ([(Label(extent),) for extent in ends] for ends in zip(*sides, strict=True))
         selections = tuple(
             Selection.affine(into[0], label[0], dilation * q - low, step)
@@ -246,14 +246,24 @@ def _taps(equation: Equation) -> Terms | None:
                 strict=True,
             )
         )
-        weights = equation.factor(features, shaped[(slice(None), slice(None), *tap)], None)
+        weights = _slice_of(leaf, dict(zip(right[2:], tap, strict=True)))
+        factor = Factor(weights, labels_of(_arranged(right[:2], features)))
         target = _arranged(out, ((), features[0], *outs))
         source = _arranged(left, ((), features[1], *ins))
         if not any(selection.empty for selection in selections):
-            terms.append(Term(target, source, (weights,), 1, selections))
+            terms.append(Term(target, source, (factor,), 1, selections))
     return tuple(terms)
 
 
+def _slice_of(leaf: Node, places: Mapping[int, int]) -> Node:
+    """An array at one place along some axes; picked only where it is used."""
+    node = leaf
+    for axis, place in places.items():
+        shape = (*node.shape[:axis], 1, *node.shape[axis + 1 :])
+        node = Take(shape, node.itemsize, (node,), axis, place, 1, (0, 1))
+    return Reshape(tuple(n for n in node.shape if n != 1), node.itemsize, (node,))
+
+
 def _arranged(spec: Sequence[int], axes: Sequence[Axis]) -> Axes:
-    """Axes in the order sample, feature, places put where a convolution has them."""
-    return tuple(axes[spec.index(n)] for n in range(len(axes)))
+    """Axes given in a convolution's order, feature before places, put where its array has them."""
+    return tuple(axes[spec.index(place)] for place in sorted(spec))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.lax import GatherScatterMode
 
-from layouts.algebra import identity, scale
+from layouts.algebra import entry, identity, scale, transpose
 from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
 from layouts.nodes import Places
 from layouts.rules.equation import Equation, Operand
@@ -89,14 +89,12 @@ def concatenate(equation: Equation) -> dict[int, Terms]:
 
 def stack(equation: Equation) -> dict[int, Terms]:
     """`out[n,...] = x_n[...]`: each operand points at its place on the new axis."""
-    axis, jacobians = equation.params["axis"], {}
-    for position, operand in enumerate(equation.operands):
-        if operand.linear:
-            into = fresh_axes(operand.shape)
-            place = fresh_axes(equation.out.shape[axis : axis + 1])
-            pointing = tuple(Selection.affine(k, Label(1), position) for k in labels_of(place))
-            jacobians[position] = _term(into[:axis] + place + into[axis:], into, pointing)
-    return jacobians
+    shape, axis = equation.out.shape, equation.params["axis"]
+    return {
+        position: transpose(entry(shape, position, axis))
+        for position, operand in enumerate(equation.operands)
+        if operand.linear
+    }
 
 
 def dynamic_slice(equation: Equation) -> dict[int, Terms] | None:
