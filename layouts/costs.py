@@ -11,13 +11,15 @@ from layouts.graph import Graph
 from layouts.linearize import Linearized
 from layouts.plan import Plan, Results, choose, make_plan
 from layouts.program import Cost
+from layouts.show.costs import costs_html
+from layouts.show.html import Markup, Shown, section
 from layouts.transforms import linearize_call
 
 CONVENTION = "one multiplication is one scalar product: a matmul of m×k by k×n is mkn"
 
 
 @dataclass(frozen=True)
-class CostReport:
+class CostReport(Shown):
     """What five ways to a Jacobian cost.
 
     The first three accumulate the same local Jacobians, structure kept; the last two are the
@@ -58,6 +60,12 @@ class CostReport:
             ("jax.jacfwd", self.jacfwd),
             ("jax.jacrev", self.jacrev),
         ]
+
+    def html(self) -> str:
+        """The table with bars, what has no structure, and the plan, as HTML."""
+        plan = section("Plan", Markup(self.plan.html()))
+        sizes = (self.result_bytes, self.dense_bytes)
+        return costs_html(self.rows, *sizes, CONVENTION, [plan])
 
     def __str__(self) -> str:
         """The table, with the convention that it counts in."""

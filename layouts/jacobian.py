@@ -14,6 +14,7 @@ from layouts import algebra
 from layouts.entries import Entries
 from layouts.errors import LayoutError
 from layouts.nodes import Leaf
+from layouts.show.html import Shown
 from layouts.storing import Names, settled, shifted
 from layouts.terms import Factor, Terms
 
@@ -26,7 +27,7 @@ NUMBERS = (int, float, complex, np.generic, np.ndarray, jax.Array)
 
 @jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True, eq=False, repr=False)
-class Jacobian(Entries):
+class Jacobian(Entries, Shown):
     """A linear map from arrays of `in_shape` to arrays of `out_shape`, stored as its terms.
 
     Made by `layouts.jacobian(f, structured=True)`; a JAX pytree whose leaves are the factors.
@@ -276,6 +277,12 @@ class Jacobian(Entries):
             ) from error
         structure = jax.ShapeDtypeStruct(self.in_shape, self.dtype)
         return lineax.FunctionLinearOperator(self.jvp, structure, tags)
+
+    def html(self) -> str:
+        """Its terms, its shape in each layout and a heat map, as HTML; what notebooks show."""
+        from layouts.portrait import jacobian_html  # few programs draw
+
+        return jacobian_html(self)
 
     def _apply(
         self, terms: Terms, vector: jax.Array, into: Shape, out: Shape, what: str

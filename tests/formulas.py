@@ -25,10 +25,15 @@ class _Indicator:
 
 _FUNCTIONS = {
     **{name: getattr(jnp, name) for name in dir(jnp) if not name.startswith("_")},
-    **{name: getattr(jax.nn, name) for name in ("relu", "sigmoid", "softmax", "gelu", "silu")},
+    **{
+        name: getattr(jax.nn, name)
+        for name in ("relu", "sigmoid", "softmax", "gelu", "silu", "logsumexp")
+    },
+    **{name: getattr(jnp.linalg, name) for name in ("det", "inv", "norm")},
+    "logdet": lambda A: jnp.linalg.slogdet(A).logabsdet,
     "softplus": jax.nn.softplus,
     "elu": jax.nn.elu,
-    **{name: getattr(jax.lax, name) for name in ("erf", "cummax", "cummin")},
+    **{name: getattr(jax.lax, name) for name in ("erf", "erfc", "cummax", "cummin")},
     "gelu_slope": GELU_SLOPE,
     "silu_slope": SILU_SLOPE,
     "elu_slope": ELU_SLOPE,

@@ -28,7 +28,14 @@ PURE = [
     "plan",
     "show",
 ]
-READERS = {"layouts.reader", "layouts.counting", "layouts.naming.reading"}
+READERS = {
+    "layouts.reader",
+    "layouts.counting",
+    "layouts.derive.tracing",
+    "layouts.naming.paper",
+    "layouts.naming.reading",
+    "layouts.naming.units",
+}
 
 
 def name_of(path):

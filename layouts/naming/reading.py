@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
+from layouts.naming.units import Unit, unit_of
 from layouts.reader import INLINED
+from layouts.show.patterns import diagonal, inverse, logarithm, root
 from layouts.show.products import einsum, reduce
 from layouts.show.values import Shape, Value, Values
 from layouts.show.views import expand, full, index, reshape, transpose
@@ -106,6 +108,9 @@ class _Step:
 
 def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) -> Sequence[Value]:
     name = equation.primitive.name
+    unit = unit_of(equation)
+    if unit is not None:
+        return _called(_Step(values, equation, operands), unit)
     if name in INLINED and INLINED[name] in equation.params:
         body = equation.params[INLINED[name]]
         return read(values, getattr(body, "jaxpr", body), getattr(body, "consts", ()), operands)
@@ -114,6 +119,24 @@ def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) ->
         return [_PRIMITIVES[name](step)]
     outputs = [getattr(var.aval, "shape", ()) for var in equation.outvars]
     return values.unknown(name, step.full, outputs)
+
+
+def _called(step: _Step, unit: Unit) -> Sequence[Value]:
+    """A call of the library, as one."""
+    if unit.name == "slogdet":
+        determinant = step.values.call("det", step.full, [], ())
+        logarithm = step.values.call("logdet", step.full, [], ())
+        return [step.values.map("sign", determinant), logarithm]
+    if unit.name == "solve":
+        (_, b), output = step.shapes, tuple(range(2, 1 + len(step.shapes[1])))
+        indices = [(0, 1), (1, *output)]
+        operands = [inverse(step.values, step.full[0]), step.operands[1]]
+        extents = (*step.shapes[0], *b[1:])
+        return [einsum(step.values, operands, indices, (0, *output), extents)]
+    if unit.name == "inv":
+        return [inverse(step.values, step.full[0])]
+    options = [f"{key}={value}" for key, value in unit.options]
+    return [step.values.call(unit.name, step.full, options, step.shape)]
 
 
 def _function(name: str) -> Callable[[_Step], Value]:
@@ -134,7 +157,11 @@ def _comparison(sign: str) -> Callable[[_Step], Value]:
 
 
 def _reduction(name: str) -> Callable[[_Step], Value]:
-    return lambda step: reduce(step.values, name, step.full[0], step.params["axes"])
+    def write(step: _Step) -> Value:
+        axes = step.params["axes"]
+        return reduce(step.values, name, step.full[0], axes) if axes else step.operands[0]
+
+    return write
 
 
 def _cumulative(name: str) -> Callable[[_Step], Value]:
@@ -149,13 +176,21 @@ def _same(step: _Step) -> Value:
     return step.operands[0]
 
 
+def _given(step: _Step) -> Value:
+    """A value that `jax.ad_checkpoint.checkpoint_name` names."""
+    (value,) = step.operands
+    if value.head not in ("name", "number"):
+        step.values.given.setdefault(value, step.params["name"])
+    return value
+
+
 def _one_minus_square(step: _Step) -> Value:
     one, square = step.values.number(1), step.values.multiply([(step.operands[0], 2)])
     return step.values.add([(1, one), (-1, square)])
 
 
 def _inverse_root(step: _Step) -> Value:
-    return step.values.multiply([(step.values.map("sqrt", *step.operands), -1)])
+    return step.values.multiply([(root(step.values, *step.operands), -1)])
 
 
 def _maximum(step: _Step) -> Value:
@@ -209,7 +244,7 @@ def _select(step: _Step) -> Value:
         if numbers == [0, 1]:
             which = step.values.map("logical_not", which)
         return step.values.indicator(which)
-    return step.values.map("where", which, where, otherwise)
+    return diagonal(step.values, step.values.map("where", which, where, otherwise))
 
 
 def _broadcast(step: _Step) -> Value:
@@ -250,6 +285,19 @@ def _concatenate(step: _Step) -> Value:
     return step.values.call("concat", step.full, options, step.shape)
 
 
+def _pad(step: _Step) -> Value:
+    array, filler = step.full
+    config = step.params["padding_config"]
+    if all(tuple(axis) == (0, 0, 0) for axis in config):
+        return array
+    plain = all(low >= 0 and high >= 0 and between == 0 for low, high, between in config)
+    if not plain or filler.head != "number":
+        return step.values.unknown("pad", step.full, [step.shape])[0]
+    widths = str(tuple((low, high) for low, high, _ in config))
+    filled = [] if filler.detail == (0,) else [f"constant_values={filler.detail[0]}"]
+    return step.values.call("pad", [array], [widths, *filled], step.shape)
+
+
 def _iota(step: _Step) -> Value:
     shape, place = step.params["shape"], step.params["dimension"]
     counted = step.values.call("arange", [], [str(shape[place])], (shape[place],))
@@ -273,8 +321,11 @@ def _dot_general(step: _Step) -> Value:
 
 _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     **{name: _function(name) for name in ("abs", "atan2", "ceil", "cos", "cosh", "erf", "exp")},
-    **{name: _function(name) for name in ("expm1", "floor", "log", "log1p", "sign", "sin")},
-    **{name: _function(name) for name in ("sinh", "sqrt", "tan", "tanh", "real", "imag")},
+    **{name: _function(name) for name in ("expm1", "floor", "log1p", "sign", "sin")},
+    **{name: _function(name) for name in ("sinh", "tan", "tanh", "real", "imag")},
+    **{name: _function(name) for name in ("cbrt", "digamma", "erfc", "exp2", "lgamma")},
+    **{f"a{name}": _function(f"arc{name}") for name in ("cos", "cosh", "sin", "sinh", "tan")},
+    "atanh": _function("arctanh"),
     **{f"reduce_{name}": _reduction(name) for name in ("sum", "max", "min", "prod")},
     **{name: _cumulative(name) for name in ("cumsum", "cumprod", "cummax", "cummin")},
     "add": _sum(1, 1),
@@ -297,15 +348,18 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "is_finite": _function("isfinite"),
     "le": _comparison("<="),
     "logistic": _function("sigmoid"),
+    "log": lambda step: logarithm(step.values, *step.operands),
     "lt": _comparison("<"),
     "max": _maximum,
     "min": _function("minimum"),
     "mul": _product(1, 1),
+    "name": _given,
     "ne": _comparison("!="),
     "neg": _sum(-1),
     "not": _function("logical_not"),
     "one_minus_square": _one_minus_square,
     "or": _function("logical_or"),
+    "pad": _pad,
     "pow": _power,
     "reduce_precision": _same,
     "reshape": _reshape,
@@ -313,6 +367,7 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "rsqrt": _inverse_root,
     "select_n": _select,
     "slice": _slice,
+    "sqrt": lambda step: root(step.values, step.operands[0]),
     "square": lambda step: step.values.multiply([(step.operands[0], 2)]),
     "squeeze": _reshape,
     "stop_gradient": _same,

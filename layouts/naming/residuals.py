@@ -15,6 +15,7 @@ import jax
 
 from layouts.axes import Label
 from layouts.linearize import Linearized
+from layouts.naming.paper import on_paper
 from layouts.naming.reading import read
 from layouts.nodes import (
     Add,
@@ -96,7 +97,7 @@ class Named:
             return values.number(1)
         if isinstance(node, Identity):
             size = isqrt(node.size)
-            matrix = values.unique(f"eye({size})", (size, size))
+            matrix = values.call("eye", [], [str(size)], (size, size))
             return reshape(values, matrix, matrix.shape, node.shape)
         if isinstance(node, Take | Put | OneHot):
             arrays = [full(values, v, s) for v, s in zip(operands, shapes, strict=True)]
@@ -191,7 +192,7 @@ def linearize_named(fun: Callable, argnum: int, args: Sequence[Any]) -> Named:
     found: list[Linearized] = []
 
     def trace(*args: Any) -> list[jax.Array]:
-        found.append(linearize_call(fun, argnum, args, {}))
+        found.append(linearize_call(on_paper(fun), argnum, args, {}))
         return found[-1].residuals
 
     closed = jax.make_jaxpr(trace)(*args)

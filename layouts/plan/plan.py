@@ -14,6 +14,8 @@ from layouts.plan.elimination import Elimination
 from layouts.plan.tree import grow, lines
 from layouts.products import settle
 from layouts.program import Cost, cost
+from layouts.show.costs import plan_parts
+from layouts.show.html import Shown, fragment
 from layouts.terms import Terms
 
 # Measured on CPUs: a matrix product does so many while memory delivers one byte.
@@ -25,7 +27,7 @@ Results = dict[tuple[int, int], Terms]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """In which order the intermediates of a function are eliminated.
 
     Attributes:
@@ -72,6 +74,12 @@ class Plan:
         grown = grow(edges, self.vertices)
         found = [grown[pair] for pair in product(inputs, outputs) if pair in grown]
         return "\n".join(line for branch in found for line in lines(branch, names))
+
+    def html(self) -> str:
+        """The steps as a table, and the tree, as HTML."""
+        steps = [(number, *self.labels[number]) for number in self.vertices]
+        lacking = (self.applied, self.opaque)
+        return fragment(*plan_parts(self.name, self.cost, steps, self.tree(), *lacking))
 
     def __str__(self) -> str:
         """The steps, one a line."""

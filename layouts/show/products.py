@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
 
-from layouts.show.values import Shape, Value, Values, identity_size, parted
+from layouts.show.patterns import traced
+from layouts.show.values import Shape, Value, Values, centred, identity_size, parted
 from layouts.show.views import expand, full, transpose
 
 LETTERS = ascii_lowercase[8:] + ascii_lowercase[:8] + ascii_uppercase
@@ -94,10 +95,14 @@ def reduce(values: Values, function: str, value: Value, axes: Sequence[int]) -> 
     number, bare = parted(value)
     if function == "sum" and number != 1:
         return values.add([(number, reduce(values, function, bare, axes))])
-    if len(axes) == len(value.shape):
-        return values.call(function, [value], [], shape)
-    option = f"axis={axes[0]}" if len(axes) == 1 else f"axis={tuple(axes)}"
-    return values.call(function, [value], [option], shape)
+    whole = len(axes) == len(value.shape)
+    options = [] if whole else [f"axis={axes[0]}" if len(axes) == 1 else f"axis={tuple(axes)}"]
+    if function == "sum" and centred(value, options) is not None:
+        return values.number(0)
+    matrix = traced(values, value) if function == "sum" and whole else None
+    if matrix is not None:
+        return values.call("trace", [matrix], [], shape)
+    return values.call(function, [value], options, shape)
 
 
 def _matmul(
@@ -117,6 +122,8 @@ def _matmul(
     if len(right.shape) == 2 and indices[order[1]][1] in common:
         right = transpose(values, right, right.shape, (1, 0))
     shape = left.shape[:-1] + right.shape[1:]
+    if len(left.shape) == 1 and right.head == "transpose":
+        left, right = right.operands[0], left
     for identity, other in ((left, right), (right, left)):
         if identity_size(identity):
             return other

@@ -71,6 +71,7 @@ class Values:
     def __init__(self) -> None:
         """Start with no values."""
         self.known: dict[tuple, Value] = {}
+        self.given: dict[Value, str] = {}  # names that the function itself gives
         self.constants = 0
         self.closed = False  # while closed, what is not known is a LookupError
 
@@ -155,12 +156,17 @@ class Values:
         """`sum(x, axis=1) / 5` over five entries is `mean(x, axis=1)`, indexed or not."""
         indexed = value.head == "index"
         total = value.operands[0] if indexed else value
-        if not _is_call(total, "sum") or isinstance(coefficient, complex):
+        if not is_call(total, "sum") or isinstance(coefficient, complex):
             return None
         count = prod(total.operands[0].shape) / max(prod(total.shape), 1)
         if abs(coefficient * count - 1) > 1e-6:
             return None
-        mean = self.call("mean", total.operands, total.detail[1:], total.shape)
+        square = total.operands[0]
+        x = centred(square.operands[0], total.detail[1:]) if square.detail == (2,) else None
+        if x is not None and square.head == "product":  # the mean of (x - mean(x))²
+            mean = self.call("var", [x], total.detail[1:], total.shape)
+        else:
+            mean = self.call("mean", total.operands, total.detail[1:], total.shape)
         return self.make("index", [mean], value.detail, value.shape) if indexed else mean
 
     def multiply(self, factors: Iterable[tuple[Value, int]]) -> Value:
@@ -178,12 +184,12 @@ class Values:
                 coefficient *= scale**exponent
                 pending += [(operand, exponent) for operand in value.operands]
             else:
-                if _is_call(value, "sqrt") and exponent % 2 == 0:
+                if is_call(value, "sqrt") and exponent % 2 == 0:
                     value, exponent = value.operands[0], exponent // 2
                 powers[value] = powers.get(value, 0) + exponent
         if coefficient == 0:
             return self.number(0)
-        powers = self._as_softmax(self._as_squares(powers))
+        powers = self._as_softmax(self._as_squares(self._as_norms(powers)))
         kept = {value: power for value, power in powers.items() if power != 0}
         if not kept:
             return self.number(coefficient)
@@ -192,6 +198,17 @@ class Values:
         else:
             result = self.make("product", tuple(kept), tuple(kept.values()))
         return self.add([(coefficient, result)])
+
+    def _as_norms(self, powers: dict[Value, int]) -> dict[Value, int]:
+        """`sum(x²) norm(x)` is `norm(x)³`."""
+        for norm, total in permutations(powers, 2):
+            if not (is_call(norm, "norm") and is_call(total, "sum")):
+                continue
+            square = self.multiply([(norm.operands[0], 2)])
+            if total.operands == (square,) and total.detail[1:] == norm.detail[1:]:
+                rest = {value: power for value, power in powers.items() if value is not total}
+                return {**rest, norm: powers[norm] + 2 * powers[total]}
+        return powers
 
     def _as_squares(self, powers: dict[Value, int]) -> dict[Value, int]:
         """`(a + b) (a - b)` is `a² - b²`."""
@@ -207,9 +224,9 @@ class Values:
     def _as_softmax(self, powers: dict[Value, int]) -> dict[Value, int]:
         """`exp(x - max(x)) / sum(exp(x - max(x)))` is `softmax(x)`."""
         for base, divisor in permutations(powers, 2):
-            if powers[base] < 1 or powers[divisor] > -1 or not _is_call(base, "exp"):
+            if powers[base] < 1 or powers[divisor] > -1 or not is_call(base, "exp"):
                 continue
-            axis = _axis_along("sum", divisor, base)
+            axis = axis_along("sum", divisor, base)
             if axis is not None:
                 options = [f"axis={axis}"] if len(base.shape) > 1 else []
                 logits = self._unshifted(base.operands[0], axis)
@@ -224,7 +241,7 @@ class Values:
         for place, (coefficient, peak) in enumerate(terms):
             x = self.add(terms[:place] + terms[place + 1 :])
             whole = coefficient == -1 and x.shape == shifted.shape
-            if whole and _axis_along("max", peak, x) == axis:
+            if whole and axis_along("max", peak, x) == axis:
                 return x
         return shifted
 
@@ -253,7 +270,7 @@ class Values:
         """One where a condition holds, zero elsewhere: `1[x > 0]`."""
         if condition.head == "name" and condition.detail[0] in ("True", "False"):
             return self.number(int(condition.detail[0] == "True"))
-        if _is_call(condition, "logical_not"):
+        if is_call(condition, "logical_not"):
             opposite = self.indicator(condition.operands[0])
             return self.add([(1, self.number(1)), (-1, opposite)])
         return self.make("indicator", (condition,))
@@ -289,16 +306,17 @@ def _scale(value: Value) -> Number | None:
     return None
 
 
-def _is_call(value: Value, function: str) -> bool:
+def is_call(value: Value, function: str) -> bool:
+    """Whether it is this function of something."""
     return value.head in ("map", "call") and value.detail[0] == function
 
 
-def _axis_along(function: str, reduced: Value, whole: Value) -> int | None:
+def axis_along(function: str, reduced: Value, whole: Value) -> int | None:
     """The axis that `function` reduces `whole` along, if the result stands as keepdims has it."""
     indexed = reduced.head == "index"
     inner = reduced.operands[0] if indexed else reduced
     rank = len(whole.shape)
-    if not _is_call(inner, function) or inner.operands != (whole,) or rank == 0:
+    if not is_call(inner, function) or inner.operands != (whole,) or rank == 0:
         return None
     option = "".join(inner.detail[1:]).removeprefix("axis=")
     if rank > 1 and not option.isdigit():
@@ -308,13 +326,33 @@ def _axis_along(function: str, reduced: Value, whole: Value) -> int | None:
     return axis if entries == put_in([n for n in range(rank) if n != axis], rank) else None
 
 
+def reduces(function: str, reduced: Value, whole: Value, options: Sequence[str]) -> bool:
+    """Whether it is `function(whole, options)`, standing as keepdims has it."""
+    if not options and len(whole.shape) > 1:
+        return is_call(reduced, function) and reduced.operands == (whole,) and reduced.shape == ()
+    axis = axis_along(function, reduced, whole)
+    return axis is not None and tuple(options) in ((), (f"axis={axis}",))
+
+
+def centred(value: Value, options: Sequence[str]) -> Value | None:
+    """The x of which it is a multiple of `x - mean(x, options)`."""
+    if value.head != "sum" or len(value.operands) != 2 or value.detail[0] != -value.detail[1]:
+        return None
+    for x, mean in permutations(value.operands):
+        if x.shape == value.shape and reduces("mean", mean, x, options):
+            return x
+    return None
+
+
 def identity_size(value: Value) -> int:
     """The n of the identity matrix `1[arange(n)[:, None] == arange(n)]`; 0 for all else."""
+    if value.head == "call" and value.detail[0] == "eye":
+        return value.shape[0]
     if value.head != "indicator" or value.operands[0].detail != ("==",):
         return 0
     one, other = sorted(value.operands[0].operands, key=lambda operand: len(operand.shape))
     spread = other.head == "index" and other.detail == (":", "None")
-    return one.shape[0] if spread and other.operands == (one,) and _is_call(one, "arange") else 0
+    return one.shape[0] if spread and other.operands == (one,) and is_call(one, "arange") else 0
 
 
 def put_in(places: Sequence[int], rank: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from layouts.show.patterns import turn
 from layouts.show.values import ELEMENTWISE, Shape, Value, Values, put_in
 
 
@@ -70,6 +71,4 @@ def transpose(values: Values, value: Value, shape: Shape, order: tuple[int, ...]
     target = tuple(shape[axis] for axis in order)
     if order != (1, 0):
         return values.call("transpose", [value], [str(order)], target)
-    if value.head == "transpose":
-        return value.operands[0]
-    return values.make("transpose", (value,), (), target)
+    return turn(values, value)

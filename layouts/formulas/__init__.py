@@ -1,0 +1,1 @@
+"""Formulas: one tree, read from text, evaluated on arrays, lowered by `layouts.show`."""

@@ -1,0 +1,115 @@
+"""A formula's value: names become arrays, letters become axes, Σ becomes an einsum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from layouts.errors import LayoutError
+from layouts.formulas import tree
+from layouts.formulas.arrays import Arrays, array_of, indices_of, names, text_of
+from layouts.formulas.labelled import sized
+from layouts.formulas.meaning import Evaluator, size_of
+from layouts.formulas.sizing import apart, free_letters, sizes, written
+from layouts.formulas.tree import Formula, Letter
+
+__all__ = ["evaluate", "names"]
+
+
+def evaluate(
+    formula: Formula, arrays: Mapping[str, Array], letters: Sequence[Letter] | None = None
+) -> jax.Array:
+    """The array that a formula means.
+
+    It may be traced: `jax.jit`, `jax.grad` and `jax.vmap` apply. An entry outside its array is
+    zero, as in `x[i+1]` at the last i, where the letter's size is given.
+
+    Args:
+        formula: of an equation the last side is evaluated.
+        arrays: by name. A derivative goes by `dL/dD` or `∂L/∂D`, and by `dD` if it is one of L.
+        letters: the result's axes in order. By default the letters that no Σ binds, as they first
+            appear, or those of an equation's left side. A letter without a size takes it from the
+            entries that carry it.
+
+    Returns:
+        An array with an axis for each letter, then those of the formula itself if it has any.
+
+    Raises:
+        LayoutError: if a name is unknown, shapes do not fit, or a letter's size cannot be found.
+
+    Example:
+        >>> W, X = np.arange(6.0).reshape(2, 3), np.ones((3, 4))
+        >>> i, j, k = (Letter(text) for text in "ijk")
+        >>> entries = (tree.Entry(tree.Name("W"), (i, k)), tree.Entry(tree.Name("X"), (k, j)))
+        >>> product = tree.Sigma((k,), tree.Product("matrix", entries))
+        >>> print(evaluate(product, {"W": W, "X": X}))
+        [[ 3.  3.  3.  3.]
+         [12. 12. 12. 12.]]
+    """
+    if letters is None:
+        # A scalar's derivative has no letters on its left; those on the right are then its axes.
+        sides = formula.sides if isinstance(formula, tree.Equation) else (formula,)
+        letters = free_letters(sides[0]) or free_letters(sides[-1])
+    own = apart(formula)
+    lookup = Arrays(arrays)
+    given = {letter.text: letter.size for letter in letters if letter.size}
+    found = _sizes(own, lookup, given)
+    last = own.sides[-1] if isinstance(own, tree.Equation) else own
+    try:
+        value = Evaluator(lookup, found).value(last)
+    except ArithmeticError as error:  # of Python's own numbers; arrays have inf and nan
+        raise LayoutError(text_of(last), "finite numbers", str(error), "check them") from error
+    wanted = [letter.text for letter in letters]
+    if lost := [letter for letter in value.letters if letter not in wanted]:
+        raise LayoutError(
+            "letters of the result",
+            f"every free letter of the formula: {', '.join(map(written, value.letters))}",
+            ", ".join(wanted) or "none",
+            f"add {', '.join(lost)}, or sum over it",
+        )
+    return jnp.asarray(sized(value, [(n, size_of(n, found)) for n in wanted]).array)
+
+
+def _sizes(formula: Formula, lookup: Arrays, given: Mapping[str, int]) -> dict[str, int]:
+    """The sizes of all letters; an array that is itself a formula is traced for its shape."""
+
+    def shape(array: Formula) -> tuple[int, ...] | None:
+        if (found := lookup.find(array)) is not None:
+            return np.shape(found)
+        if isinstance(array, tree.Name | tree.Derivative):
+            return None  # such as the left side of an equation
+        traced: list[tuple[int, ...]] = []
+
+        def trace() -> None:
+            inner = _sizes(array, lookup, given)
+            traced.append(Evaluator(lookup, inner).value(array).cell)
+
+        try:
+            jax.eval_shape(trace)
+        except LayoutError:
+            return None  # what it lacks is told when it is evaluated
+        return traced[0]
+
+    return sizes(_sized_by(formula, lookup), shape, given)
+
+
+def _sized_by(formula: Formula, lookup: Arrays) -> Formula:
+    """What tells sizes: entries of derivatives as entries of one array, if there is such."""
+
+    def change(part: Formula) -> Formula:
+        if isinstance(part, tree.Derivative) and indices_of(part):
+            if lookup.find(part) is not None:
+                return tree.Entry(
+                    replace(part, of=array_of(part.of), by=array_of(part.by)), indices_of(part)
+                )
+            return part
+        return part.rebuilt(change)
+
+    if isinstance(formula, tree.Equation):
+        formula = tree.Equation((formula.sides[0], formula.sides[-1]))
+    return change(formula)

@@ -1,0 +1,195 @@
+"""What begins with a word: names, functions, derivatives, sums over letters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from layouts.formulas.brackets import Brackets
+from layouts.formulas.calls import is_known, is_package, nearest
+from layouts.formulas.tokens import Token, plain
+from layouts.formulas.tree import (
+    Derivative,
+    Entry,
+    Formula,
+    Identity,
+    Letter,
+    Name,
+    Number,
+    Sigma,
+)
+
+_SUMMED = ("Σ_", "sum_")
+_BY = "write ∂L/∂W or ∂D[i,j]/∂W[k,l]"
+
+
+class Words(Brackets):
+    """Reads what begins with a word."""
+
+    def word(self) -> Formula:
+        """What begins with a name."""
+        token = self.take()
+        text = token.text
+        if text.startswith(_SUMMED):
+            return self.sigma(token)
+        if text in ("δ", "delta") and self.ahead("["):
+            return self.delta()
+        if self.next.kind == "lowered" and self.next.tight:
+            if text == "I":
+                return Identity(self.whole_size(plain(self.next.text)))
+            text += plain(self.take().text)
+        if text == "d" and self.ahead("(") and self.next.tight:
+            found = self.derivative_of_formula()
+            if found is not None:
+                return found
+        if text == "log" and self.ahead("det") and self.ahead("(", by=1):
+            return self.called(replace(self.take(), text="logdet"), 0, [])
+        if text in ("inf", "nan") and not self.indexing:
+            return Number(float(text))
+        text = self.dotted(text)
+        last = text.rpartition(".")[2]
+        if self.next.kind == "prime" and self.next.tight and is_known(last):
+            primes = sum(2 if mark == "″" else 1 for mark in self.take().text)
+            if not self.ahead("("):
+                raise self.refuse("'('", "write the derivative of a function as tanh'(x)")
+            return self.called(replace(token, text=last), primes, [])
+        if self.ahead("(") and (is_known(last) or (self.next.tight and is_package(text))):
+            return self.function(replace(token, text=text))
+        return self.named(text, token)
+
+    def dotted(self, text: str) -> str:
+        """`params.w`, and `params['w']` as the same."""
+        while True:
+            if self.ahead(".") and self.next.tight and not self.ahead("T", by=1):
+                word = self.tokens[self.place + 1]
+                if word.kind not in ("name", "number") or not word.tight:
+                    return text
+                if is_known(word.text) and self.ahead("(", by=2) and not is_package(text):
+                    return text  # a method
+                self.place += 2
+                text += f".{word.text}"
+            elif self.ahead("[") and self.tokens[self.place + 1].kind == "string":
+                text += f".{self.tokens[self.place + 1].text[1:-1]}"
+                self.place += 2
+                self.expect("]")
+            else:
+                return text
+
+    def function(self, token: Token) -> Formula:
+        """A function called by its name, with or without the package before it."""
+        package, _, name = token.text.rpartition(".")
+        if package and not is_package(package):
+            remedy = f"write {name}(...)"
+            raise self.refuse("a function", remedy, at=token)
+        if not is_known(name):
+            remedy = nearest(name) or "functions are those such as tanh, softmax, sum, diag"
+            raise self.refuse("a listed function", remedy, at=token)
+        return self.called(replace(token, text=name), 0, [])
+
+    def named(self, text: str, token: Token) -> Formula:
+        """A name, a letter where an index is read, or the derivative dL/dD."""
+        name = Name(text)
+        if self.indexing and not self.ahead("["):
+            if "." in text:
+                raise self.refuse("a letter, a number or an entry as index", at=token)
+            return Letter(text)
+        if not _is_d(text):
+            return self.unknown_call(name, token)
+        start = self.place
+        above: Formula = Name(text[1:])
+        if self.ahead("[") and self.next.tight:
+            found = self.indexed(above)
+            above = found if isinstance(found, Entry) else name
+        below = self.tokens[self.place + 1] if self.ahead("/") else None
+        if above != name and self.next.tight and below and below.tight and _is_d(below.text):
+            return self.derivative(above, tight=True)
+        self.place = start
+        return self.unknown_call(name, token)
+
+    def derivative_of_formula(self) -> Formula | None:
+        """`d(dL/dW)/dW`; None where `d` is a name beside a parenthesis."""
+        start = self.place
+        opening = self.take()
+        above = self.outside(lambda: self.parenthesised(opening))
+        below = self.tokens[min(self.place + 1, len(self.tokens) - 1)]
+        if self.ahead("/") and self.next.tight and below.tight and _is_d(below.text):
+            return self.derivative(above, tight=True)
+        self.place = start
+        return None
+
+    def unknown_call(self, name: Name, token: Token) -> Formula:
+        """Refuse `rellu(x)`, which is no product of a name and a parenthesis."""
+        near = nearest(name.text)
+        if self.ahead("(") and self.next.tight and len(name.text) > 2 and near:
+            raise self.refuse(
+                "a listed function", f"{near} A product has a space: W (A + B)", token
+            )
+        return name
+
+    def operand_of_d(self) -> Formula:
+        """What stands behind ∂: a name, an entry, or a parenthesis."""
+        if opening := self.accept("("):
+            return self.outside(lambda: self.parenthesised(opening))
+        token = self.take()
+        if token.kind != "name":
+            raise self.refuse("a name behind ∂", _BY, at=token)
+        name = Name(self.dotted(token.text + self.subscript()))
+        if self.ahead("["):
+            found = self.indexed(name)
+            if isinstance(found, Entry):
+                return found
+            raise self.refuse("letters as indices", "write ∂D[i,j]/∂W[k,l]", at=token)
+        return name
+
+    def subscript(self) -> str:
+        """Lowered digits, as digits of the name."""
+        return plain(self.take().text) if self.next.kind == "lowered" else ""
+
+    def derivative(self, above: Formula, tight: bool) -> Formula:
+        """The part from the slash on; indices of a derivative of a name are its entries."""
+        self.expect("/", _BY)
+        if tight:
+            word = self.take()
+            below: Formula = Name(self.dotted(word.text[1:] + self.subscript()))
+        else:
+            self.expect("∂", _BY)
+            if self.ahead("("):
+                below = self.operand_of_d()
+            else:
+                word = self.take()
+                if word.kind != "name":
+                    raise self.refuse("a name behind ∂", "write ∂L/∂W", at=word)
+                below = Name(self.dotted(word.text + self.subscript()))
+        if isinstance(above, Entry) and self.ahead("["):
+            below = self.indexed(below)
+        return Derivative(above, below)
+
+    def sigma(self, token: Token) -> Formula:
+        """`Σ_j`, `Σ_ij`, `Σ_(i,m1)` and the term behind it."""
+        remedy = "write Σ_j, Σ_ij or Σ_(i,m1)"
+        text = token.text.partition("_")[2]
+        letters: list[str] = []
+        if text:
+            for character in text:
+                if character.isdigit() and letters:
+                    letters[-1] += character
+                else:
+                    letters.append(character)
+            if not all(letter[0].isalpha() for letter in letters):
+                raise self.refuse("letters behind Σ_", remedy, at=token)
+        else:
+            closing = ")" if self.take().text == "(" else "}"
+            while not self.accept(closing):
+                if letters and not self.accept(","):
+                    raise self.refuse(f"',' or '{closing}'", remedy)
+                if self.next.kind != "name":
+                    raise self.refuse("a letter", remedy)
+                letters.append(self.take().text)
+        if not letters or len({*letters}) < len(letters):
+            raise self.refuse("different letters behind Σ_", remedy, at=token)
+        body = self.deeper(self.term)
+        return Sigma(tuple(Letter(letter) for letter in letters), body)
+
+
+def _is_d(text: str) -> bool:
+    """Whether a word may be the `dL` of `dL/dD`."""
+    return len(text) > 1 and text[0] == "d" and text[1] != "."

@@ -1,0 +1,217 @@
+"""A function with the calls that JAX decomposes replaced by ones with the derivative on paper.
+
+JAX differentiates `inv` and `det` through an LU decomposition; people write -X⁻¹ dX X⁻¹ and
+det(X) tr(X⁻¹ dX). The values are the same, the residuals are inverses and not triangles.
+
+Source of the formulas: K. B. Petersen, M. S. Pedersen, The Matrix Cookbook, sections 2.1 and 2.2.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+
+from layouts.naming.reading import read
+from layouts.naming.units import Unit, unit_of
+from layouts.show.products import einsum
+from layouts.show.values import Values
+
+_CALLS = ("closed_call", "jit", "pjit")
+
+
+def on_paper(fun: Callable) -> Callable:
+    """The same function, with inverses, determinants and norms that differentiate as on paper.
+
+    Args:
+        fun: any function of arrays that JAX can trace.
+
+    Returns:
+        A function of the same arguments and, up to rounding, the same values. Where nothing is to
+        be replaced it calls `fun`.
+
+    Example:
+        >>> X = jnp.array([[2.0, 1.0], [0.0, 4.0]])
+        >>> print(jax.grad(on_paper(jnp.linalg.det))(X))
+        [[ 4. -0.]
+         [-1.  2.]]
+    """
+
+    @wraps(fun)
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        closed, shapes = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
+        if not _has_units(closed.jaxpr):
+            return fun(*args, **kwargs)
+        leaves = jax.tree.leaves((args, kwargs))
+        results = _evaluate(closed.jaxpr, closed.consts, leaves)
+        return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+    return replaced
+
+
+def _has_units(jaxpr: Jaxpr) -> bool:
+    """Whether there is anything to replace."""
+    return any(
+        _replacement(equation) is not None
+        or any(_has_units(body.jaxpr) for body in [_body(equation)] if body is not None)
+        for equation in jaxpr.eqns
+    )
+
+
+def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
+    """What a plain call runs."""
+    if equation.primitive.name not in _CALLS:
+        return None
+    return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+
+
+def _evaluate(jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
+    """Run a jaxpr with its units replaced."""
+    environment: dict[Var, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
+    environment.update(zip(jaxpr.invars, arguments, strict=True))
+
+    def lookup(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else environment[atom]
+
+    for equation in jaxpr.eqns:
+        results = _run(equation, [lookup(atom) for atom in equation.invars])
+        environment.update(zip(equation.outvars, results, strict=True))
+    return [lookup(atom) for atom in jaxpr.outvars]
+
+
+def _run(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
+    """Run one equation, or what stands for it on paper."""
+    replacement = _replacement(equation)
+    if replacement is not None:
+        return replacement(*operands)
+    body = _body(equation)
+    if body is not None and _has_units(body.jaxpr):
+        return _evaluate(body.jaxpr, body.consts, operands)
+    params = equation.primitive.get_bind_params(equation.params)
+    results = equation.primitive.bind(*operands, **params)
+    return results if equation.primitive.multiple_results else [results]
+
+
+def _replacement(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
+    """What to run in place of an equation."""
+    unit = unit_of(equation)
+    if unit is not None:
+        return _UNITS[unit.name](unit)
+    if equation.primitive.name == "custom_linear_solve":
+        return _solved(equation)
+    return None
+
+
+def _solved(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
+    """`A⁻¹ b` for the x with A x = b, `b A⁻¹` for the one with x A = b; A may be transposed."""
+    lengths, matvec = equation.params["const_lengths"], equation.params["jaxprs"].matvec
+    if lengths.matvec != 1 or len(equation.invars) != sum(lengths) + 1:
+        return None
+    if any(len(aval.shape) != 2 or aval.dtype.kind != "f" for aval in matvec.in_avals[:1]):
+        return None
+    values = Values()
+    A, x = (values.name(n, aval.shape) for n, aval in zip("Ax", matvec.in_avals, strict=True))
+    (found,) = read(values, matvec.jaxpr, matvec.consts, [A, x])
+    rest = tuple(range(2, 1 + len(x.shape)))
+    for left, turned in product((True, False), repeat=2):
+        matrix = (1, 0) if turned else (0, 1)
+        sides = [matrix, (1, *rest) if left else (*rest, 0)]
+        output = (0, *rest) if left else (*rest, 1)
+        extents = (*A.shape, *(x.shape[1:] if left else x.shape[:-1]))
+        for order in (slice(None), slice(None, None, -1)):
+            if found is einsum(values, [A, x][order], sides[order], output, extents):
+                return partial(_solution, left=left, turned=turned)
+    return None
+
+
+def _solution(*operands: Any, left: bool, turned: bool) -> Sequence[Any]:
+    """The inverse of the first operand times the last."""
+    A, b = operands[0].T if turned else operands[0], operands[-1]
+    return [solve(A, b) if left else solve(A.T, b.T).T]
+
+
+@jax.custom_jvp
+def inv(X: jax.Array) -> jax.Array:
+    """X⁻¹, whose differential is -X⁻¹ dX X⁻¹."""
+    return jnp.linalg.inv(X)
+
+
+@inv.defjvp
+def _inv_jvp(primals: Any, tangents: Any) -> Any:
+    A = inv(*primals)
+    return A, -(A @ tangents[0] @ A)
+
+
+@jax.custom_jvp
+def det(X: jax.Array) -> jax.Array:
+    """|X|, whose differential is |X| tr(X⁻¹ dX)."""
+    return jnp.linalg.det(X)
+
+
+@det.defjvp
+def _det_jvp(primals: Any, tangents: Any) -> Any:
+    value = det(*primals)
+    return value, value * _trace(inv(*primals), tangents[0])
+
+
+@jax.custom_jvp
+def slogdet(X: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sign of |X| and log |det X|, whose differential is tr(X⁻¹ dX)."""
+    sign, logarithm = jnp.linalg.slogdet(X)
+    return sign, logarithm
+
+
+@slogdet.defjvp
+def _slogdet_jvp(primals: Any, tangents: Any) -> Any:
+    sign, logarithm = slogdet(*primals)
+    slope = _trace(inv(*primals), tangents[0])
+    return (sign, logarithm), (jnp.zeros_like(sign), slope)
+
+
+def _trace(A: jax.Array, B: jax.Array) -> jax.Array:
+    """tr(A B)."""
+    return jnp.einsum("ij,ji->", A, B)
+
+
+@jax.custom_jvp
+def solve(A: jax.Array, b: jax.Array) -> jax.Array:
+    """The x = A⁻¹ b, whose differential is A⁻¹ (db - dA x)."""
+    return inv(A) @ b
+
+
+@solve.defjvp
+def _solve_jvp(primals: Any, tangents: Any) -> Any:
+    x = solve(*primals)
+    return x, inv(primals[0]) @ (tangents[1] - tangents[0] @ x)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def norm(options: tuple[tuple[str, Any], ...], x: jax.Array) -> jax.Array:
+    """‖x‖ of all entries or along an axis, whose differential is xᵀ dx / ‖x‖."""
+    return jnp.linalg.norm(x, **dict(options))
+
+
+@norm.defjvp
+def _norm_jvp(options: tuple[tuple[str, Any], ...], primals: Any, tangents: Any) -> Any:
+    (x,), (tangent,) = primals, tangents
+    value = norm(options, x)
+    axis = dict(options).get("axis")
+    kept = value if axis is None or value.ndim == x.ndim else jnp.expand_dims(value, axis)
+    return value, jnp.sum(x / kept * tangent, **dict(options))
+
+
+def _listed(function: Callable) -> Callable[[Unit], Callable[..., Sequence[Any]]]:
+    """A unit of one result."""
+    return lambda unit: lambda *operands: [function(*operands)]
+
+
+_UNITS: dict[str, Callable[[Unit], Callable[..., Sequence[Any]]]] = {
+    "det": _listed(det),
+    "inv": _listed(inv),
+    "norm": lambda unit: lambda x: [norm(unit.options, x)],
+    "slogdet": lambda unit: slogdet,
+    "solve": _listed(solve),
+}

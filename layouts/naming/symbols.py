@@ -1,0 +1,268 @@
+"""Terms whose factors are expressions, multiplied out as a person writes them.
+
+The engine's `B[k]` with `B = x @ A + A @ x` becomes two terms, `x[m] A[m,k]` and `A[k,m] x[m]`:
+sums are distributed, products taken apart, and an identity matrix is a delta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, permutations
+
+from layouts.axes import Axes, Label, labels_of
+from layouts.naming.residuals import Named
+from layouts.nodes import Add, Contract, Node
+from layouts.selection import Selection
+from layouts.show.values import Value, Values, identity_size
+from layouts.terms import Factor, Term
+
+# A term is multiplied out into this many at most, of this many factors at most.
+MOST_TERMS = 6
+MOST_FACTORS = 10
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A factor: an expression with a label for each of its axes, None where it has one entry."""
+
+    value: Value
+    axes: tuple[Label | None, ...]
+
+
+@dataclass(frozen=True)
+class Symbolic:
+    """A term whose factors are symbols; a label on neither side is summed over."""
+
+    out: Axes
+    into: Axes
+    factors: tuple[Symbol, ...]
+    coefficient: complex
+    selections: tuple[Selection, ...]
+
+
+def symbolic(named: Named, term: Term) -> list[Symbolic]:
+    """Multiply a term out.
+
+    Args:
+        named: the linearisation that it comes from.
+        term: one term of a derivative, settled.
+
+    Returns:
+        The terms that it is the sum of.
+    """
+    parts = _unfolded(term)
+    if len(parts) > MOST_TERMS or any(len(part.factors) > MOST_FACTORS for part in parts):
+        parts = [term]
+    read = [_read(named, part) for part in parts]
+    return [part for part in read if part.coefficient != 0]
+
+
+def _unfolded(term: Term) -> list[Term]:
+    """Sums distributed, products of arrays taken apart; their sums are not taken."""
+    for place, factor in enumerate(term.factors):
+        node = factor.node
+        before, after = term.factors[:place], term.factors[place + 1 :]
+        if isinstance(node, Contract) and mixes(node):
+            label = dict(zip(node.output, factor.labels, strict=True))
+            for index, extent in enumerate(node.extents):
+                label.setdefault(index, Label(extent))
+            pairs = zip(node.operands, node.indices, strict=True)
+            inner = [Factor(part, tuple(label[n] for n in index)) for part, index in pairs]
+            return _unfolded(replace(term, factors=(*before, *inner, *after)))
+        if isinstance(node, Add) and mixes(node):
+            found = []
+            pairs = zip(node.coefficients, node.operands, node.indices, strict=True)
+            for coefficient, part, index in pairs:
+                inner_factor = Factor(part, tuple(factor.labels[axis] for axis in index))
+                scaled = replace(
+                    term,
+                    coefficient=term.coefficient * coefficient,
+                    factors=(*before, inner_factor, *after),
+                )
+                found += _unfolded(scaled)
+            return found
+    return [term]
+
+
+def mixes(node: Node) -> bool:
+    """Whether a product of matrices is in it, beyond what acts entry by entry."""
+    if isinstance(node, Add):
+        return any(map(mixes, node.operands))
+    if not isinstance(node, Contract):
+        return False
+    sets = sorted(map(frozenset, node.indices), key=len)
+    nested = all(one <= other for one, other in pairwise(sets))
+    return node.summed or not nested or any(map(mixes, node.operands))
+
+
+def _read(named: Named, term: Term) -> Symbolic:
+    """The factors as expressions, those on the same labels multiplied into one."""
+    values = named.of([factor.node for factor in term.factors])
+    symbols = []
+    for factor, value in zip(term.factors, values, strict=True):
+        symbols.append(Symbol(value, _aligned(factor.labels, value)))
+    coefficient, plain = term.coefficient, []
+    for symbol in _balanced(symbols, named.values):
+        number, parts = _split(symbol, named.values)
+        coefficient *= number
+        plain += parts
+    symbols, out, into, selections, united = _without_identities(plain, term)
+    coefficient *= _unseen(term, symbols, united)
+    merged = _merged(symbols, named.values)
+    numbers = [symbol.value.detail[0] for symbol in merged if symbol.value.head == "number"]
+    for number in numbers:
+        coefficient *= number
+    kept = tuple(symbol for symbol in merged if symbol.value.head != "number")
+    return Symbolic(out, into, kept, rounded(coefficient), selections)
+
+
+def _aligned(labels: Sequence[Label | None], value: Value) -> tuple[Label | None, ...]:
+    """The label of each axis that an expression has; it may repeat itself along others."""
+    seen = labels[len(labels) - len(value.shape) :]
+    pairs = zip(seen, value.shape, strict=True)
+    return tuple(n if n is not None and extent == n.size else None for n, extent in pairs)
+
+
+def _split(symbol: Symbol, values: Values) -> tuple[complex, list[Symbol]]:
+    """A product as its factors, a view as what it is a view of, numbers apart."""
+    value, axes = symbol.value, symbol.axes
+    if value.head == "number":
+        return value.detail[0], []
+    if value.head == "sum" and len(value.operands) == 1:
+        (operand,) = value.operands
+        number, parts = _split(Symbol(operand, _aligned(axes, operand)), values)
+        return value.detail[0] * number, parts
+    if value.head == "product":
+        coefficient: complex = 1
+        found = []
+        for base, power in zip(value.operands, value.detail, strict=True):
+            part = values.multiply([(base, power)])
+            if part is value:
+                return 1, [symbol]
+            number, parts = _split(Symbol(part, _aligned(axes, part)), values)
+            coefficient *= number
+            found += parts
+        return coefficient, found
+    if value.head == "transpose":
+        return _split(Symbol(value.operands[0], axes[::-1]), values)
+    if value.head == "index" and {*value.detail} <= {":", "None", "0"}:
+        (operand,) = value.operands
+        given = iter(axes)
+        inner = []
+        for entry in value.detail:
+            if entry == "0":
+                inner.append(None)
+                continue
+            label = next(given)
+            if entry == ":":
+                inner.append(label)
+        rest = list(given)
+        if len(inner) + len(rest) == len(operand.shape):
+            return _split(Symbol(operand, (*inner, *rest)), values)
+    return 1, [symbol]
+
+
+def _without_identities(
+    symbols: list[Symbol], term: Term
+) -> tuple[list[Symbol], Axes, Axes, tuple[Selection, ...], set[Label]]:
+    """An identity matrix says that two labels are one; the last result are those that are gone."""
+    united: set[Label] = set()
+    out, into, selections = term.out, term.into, term.selections
+    sides = {*labels_of(out), *labels_of(into)}
+    place = 0
+    while place < len(symbols):
+        symbol = symbols[place]
+        if not identity_size(symbol.value) or None in symbol.axes:
+            place += 1
+            continue
+        symbols = symbols[:place] + symbols[place + 1 :]
+        kept, gone = sorted(symbol.axes, key=lambda label: label not in sides)  # type: ignore[arg-type,misc]
+        names = {gone: kept}
+        united.add(gone)  # type: ignore[arg-type]
+        symbols = [
+            replace(s, axes=tuple(names.get(n, n) for n in s.axes))  # type: ignore[arg-type]
+            for s in symbols
+        ]
+        out, into = (
+            tuple(tuple(names.get(n, n) for n in axis) for axis in axes)  # type: ignore[misc]
+            for axes in (out, into)
+        )
+        selections = tuple(
+            s.relabelled({n: names.get(n, n) for n in (s.place, *s.labels)})  # type: ignore[misc]
+            for s in selections
+        )
+    return symbols, out, into, selections, united  # type: ignore[return-value]
+
+
+def _unseen(term: Term, symbols: Sequence[Symbol], united: set[Label]) -> int:
+    """Labels that are summed over and that no factor depends on: each counts its values."""
+    known = {*term.labels, *united, *(label for symbol in symbols for label in symbol.axes)}
+    gone = {label for factor in term.factors for label in factor.labels if label not in known}
+    total = 1
+    for label in gone:
+        total *= label.size
+    return total
+
+
+def _merged(symbols: Sequence[Symbol], values: Values) -> list[Symbol]:
+    """Expressions on the same labels multiplied into one, inputs apart."""
+    merged: list[Symbol] = []
+    for symbol in symbols:
+        places = [
+            n
+            for n, host in enumerate(merged)
+            if host.axes == symbol.axes
+            and host.value.shape == symbol.value.shape
+            and "name" not in (host.value.head, symbol.value.head)
+        ]
+        if not places:
+            merged.append(symbol)
+            continue
+        product = values.multiply([(merged[places[0]].value, 1), (symbol.value, 1)])
+        merged[places[0]] = Symbol(product, _aligned(symbol.axes, product))
+    return merged
+
+
+def _balanced(symbols: list[Symbol], values: Values) -> list[Symbol]:
+    """Divisors moved from one factor to another where they make it a softmax."""
+    symbols = list(symbols)
+    for to, giver in permutations(range(len(symbols)), 2):
+        divisors = symbols[giver].value
+        if divisors.head != "product" or _has_softmax(symbols[to].value):
+            continue
+        for base, power in zip(divisors.operands, divisors.detail, strict=True):
+            if power < 0 and _shared(base, symbols[to], symbols[giver]):
+                moved = values.multiply([(symbols[to].value, 1), (base, -1)])
+                if _has_softmax(moved) and moved.shape == symbols[to].value.shape:
+                    rest = values.multiply([(divisors, 1), (base, 1)])
+                    symbols[to] = Symbol(moved, symbols[to].axes)
+                    symbols[giver] = Symbol(rest, _aligned(symbols[giver].axes, rest))
+                    break
+    return symbols
+
+
+def _has_softmax(value: Value) -> bool:
+    parts = value.operands if value.head in ("product", "sum") else (value,)
+    return any(part.head == "call" and part.detail[0] == "softmax" for part in parts)
+
+
+def _shared(base: Value, one: Symbol, other: Symbol) -> bool:
+    """Whether an array broadcasts against two factors along the same labels."""
+    for axis in range(-1, -len(base.shape) - 1, -1):
+        if base.shape[axis] == 1:
+            continue
+        if -axis > min(len(one.axes), len(other.axes)) or one.axes[axis] is not other.axes[axis]:
+            return False
+    return True
+
+
+def rounded(number: complex) -> complex:
+    """The whole number, or one part of it, that a float of low precision stands for."""
+    if isinstance(number, complex) or not 1e-3 < abs(number) < 1e3:
+        return number
+    if abs(number - round(number)) < 1e-6 and round(number):
+        return round(number)
+    inverse = 1 / number
+    near = abs(inverse - round(inverse)) < 1e-6 * abs(inverse)
+    return 1 / round(inverse) if near and round(inverse) else number

@@ -1,0 +1,69 @@
+"""Numbers and names as every notation writes them."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+
+Scalar = complex | float | int
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_GREEK_LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
+_GREEK_WORDS = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+# The word for each Greek letter, which is its name in LaTeX too.
+GREEK = dict(zip(_GREEK_LETTERS, _GREEK_WORDS.split(), strict=True))
+_LETTER_OF = {word: letter for letter, word in GREEK.items()}
+
+
+def number_text(number: Scalar) -> str:
+    """A number: whole, a simple fraction, or four digits; complex in parentheses.
+
+    Example:
+        >>> number_text(3.0), number_text(0.2), number_text(0.12345), number_text(1 - 2j)
+        ('3', '1/5', '0.1235', '(1-2j)')
+    """
+    if isinstance(number, complex):
+        return f"({number:.4g})"
+    if isinstance(number, int) and not isinstance(number, bool):
+        return str(number)
+    if not isfinite(number):
+        return str(float(number))
+    if number == int(number) and abs(number) < 1e15:
+        return str(int(number))
+    inverse = 1 / number if abs(number) > 1e-6 else 0
+    if abs(inverse) > 1.5 and abs(inverse - round(inverse)) < 1e-9 * abs(inverse):
+        return f"1/{round(inverse)}" if inverse > 0 else f"-1/{-round(inverse)}"
+    return f"{number:.4g}"
+
+
+def is_negative(number: Scalar) -> bool:
+    """Whether a number is written with a minus before it."""
+    return not isinstance(number, complex) and bool(number < 0)
+
+
+def is_one(number: Scalar) -> bool:
+    """Whether a number is one, and real."""
+    return not isinstance(number, complex) and bool(number == 1)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A name as a symbol and its subscript, if it has one.
+
+    A letter, or a Greek letter by its word, takes a subscript after an underscore; any word takes
+    digits at its end. Words with a letter that is not of these alphabets stay whole.
+
+    Example:
+        >>> [split_name(name) for name in ("z1", "W_hh", "out_2", "alpha", "my_var", "params.w")]
+        [('z', '1'), ('W', 'hh'), ('out', '2'), ('α', ''), ('my_var', ''), ('params.w', '')]
+    """
+    parts = re.fullmatch(r"([A-Za-zα-ωΑ-Ω]+?)(?:_?(\d+)|_([A-Za-z]\w*))?", name, re.ASCII)
+    if not parts:
+        return name, ""
+    word, digits, mark = parts.groups()
+    symbol = _LETTER_OF.get(word, word)
+    if mark and len(symbol) > 1:
+        return name, ""
+    return symbol, digits or mark or ""
