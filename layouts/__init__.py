@@ -25,6 +25,9 @@ and the order of the products decides the rest; from a scalar's end every produc
     dD[i,j]/dW[k,l] = δ[i,k] X[l,j]
     >>> print(J.kronecker(vec="rows"), "or", J.kronecker(vec="columns"))
     I₄ ⊗ Xᵀ or Xᵀ ⊗ I₄
+    >>> derivation = layouts.derive(lambda W, X: W @ X)(W, X)  # print it: every step by hand
+    >>> print(derivation.of("matrix")[0])
+    ∂L/∂W = ∂L/∂D Xᵀ
     >>> cotangent = jnp.ones((4, 5))
     >>> bool(jnp.allclose(J.vjp(cotangent), cotangent @ X.T))
     True
@@ -35,7 +38,9 @@ and the order of the products decides the rest; from a scalar's end every produc
 from layouts import chains
 from layouts.conventions import TEXTBOOKS, Convention, Layout, arrange, chain, convert, read
 from layouts.costs import CostReport, cost
+from layouts.derive import Derivation, derive
 from layouts.errors import LayoutError
+from layouts.formulas.parsing import parse
 from layouts.identify import identify
 from layouts.jacobian import Jacobian
 from layouts.plan import Plan
@@ -49,6 +54,7 @@ __all__ = [
     "Convention",
     "Cost",
     "CostReport",
+    "Derivation",
     "Jacobian",
     "Layout",
     "LayoutError",
@@ -58,8 +64,10 @@ __all__ = [
     "chains",
     "convert",
     "cost",
+    "derive",
     "hessian",
     "identify",
     "jacobian",
+    "parse",
     "read",
 ]

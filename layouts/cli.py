@@ -1,4 +1,4 @@
-"""The command line: `layouts explore`, `layouts textbooks`."""
+"""The command line: `layouts explore`, `layouts derive`, `layouts textbooks`."""
 
 import argparse
 import json
@@ -9,22 +9,24 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import layouts
 from layouts.conventions import Convention, Layout, catalogue
 from layouts.errors import LayoutError
-from layouts.explore import explore, write
+from layouts.explore import derivation, explore, write
 from layouts.expressions import load, parse_binding
-from layouts.printing import print_catalogue, print_exploration
+from layouts.printing import FORMATS, derivation_text, print_catalogue, print_exploration
 
 EXAMPLES = """examples:
   layouts explore "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W
   layouts explore "softmax(z)" z=7 --json
   layouts explore mymodule:myfunction W=4x3 X=3x5
+  layouts derive "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W
   layouts textbooks
 """
-EXPLORE_EXAMPLES = """shapes:
+SHAPES_AND_FUNCTIONS = """shapes:
   W=4x3 is a matrix, x=5 a vector of 5 entries, s=scalar a number.
 
 functions:
@@ -32,13 +34,29 @@ functions:
   tanh, softmax, sum, mean, norm, inv, logdet (axis= and keepdims= where they have them).
   module:function is a function of yours, imported from the current directory; its
   parameters take the shapes of the same names.
-
+"""
+EXPLORE_EXAMPLES = f"""{SHAPES_AND_FUNCTIONS}
 examples:
   layouts explore "W @ X" W=4x3 X=3x5 --wrt X
   layouts explore "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W
   layouts explore "sum((W @ x - y)**2)" W=4x3 x=3 y=4 --json
   layouts explore "W @ X" W=2x2 X=2x2 --layout numerator --vec columns
   layouts explore mymodule:loss W=4x3 X=3x5 --wrt W
+"""
+DERIVE_EXAMPLES = f"""{SHAPES_AND_FUNCTIONS}
+formats:
+  text    as on paper, in Unicode
+  ascii   as in NumPy; what is printed can be read back by layouts.parse
+  latex   an align* environment, for a document with \\usepackage{{amsmath}}
+  html    a page that stands alone, with MathML
+  json    the steps as data, each with its formula as text and as LaTeX
+
+examples:
+  layouts derive "W @ X" W=4x3 X=3x5 --wrt W
+  layouts derive "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W --format html --output relu.html
+  layouts derive "x @ A @ x" x=5 A=5x5 --layout numerator
+  layouts derive "softmax(z)" z=1000000 --no-check
+  layouts derive mymodule:loss W=4x3 X=3x5 --format latex
 """
 TEXTBOOKS_EXAMPLES = """examples:
   layouts textbooks
@@ -105,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=versions)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_explore(commands)
+    _add_derive(commands)
     _add_textbooks(commands)
     return parser
 
@@ -118,9 +137,7 @@ def _add_explore(commands: Any) -> None:
         epilog=EXPLORE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("function", help="an expression, or module:function")
-    command.add_argument("shapes", nargs="*", metavar="NAME=SHAPE", help="such as W=4x3")
-    command.add_argument("--wrt", metavar="NAME", help="differentiate by this (the first)")
+    _add_function(command)
     command.add_argument(
         "--order",
         choices=("auto", "forward", "reverse"),
@@ -138,6 +155,43 @@ def _add_explore(commands: Any) -> None:
     )
     command.add_argument("--json", action="store_true", help="print JSON, uncut")
     command.set_defaults(run=_explore)
+
+
+def _add_derive(commands: Any) -> None:
+    command = commands.add_parser(
+        "derive",
+        help="derive a gradient and a Jacobian step by step, as by hand",
+        description="Print how a derivative is found by hand: the chain rule as sums and deltas, "
+        "the deltas\napplied, the form with matrices, and the matrix in each layout. Each step is "
+        "checked\nagainst JAX at random inputs.",
+        epilog=DERIVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_function(command)
+    command.add_argument(
+        "--format", choices=FORMATS, default="text", help="how to print it (text); see below"
+    )
+    command.add_argument(
+        "--layout",
+        metavar="LAYOUT",
+        default="all",
+        help=f"show the matrix in one layout only: {', '.join(Layout)} (all)",
+    )
+    command.add_argument(
+        "--seed", type=int, default=0, help="of the random inputs that steps are checked at (0)"
+    )
+    command.add_argument(
+        "--no-check", action="store_true", help="work on shapes alone, so that sizes do not matter"
+    )
+    command.add_argument("--output", metavar="FILE", help="write to a file, in UTF-8")
+    command.set_defaults(run=_derive)
+
+
+def _add_function(command: Any) -> None:
+    """What is differentiated, and by what."""
+    command.add_argument("function", help="an expression, or module:function")
+    command.add_argument("shapes", nargs="*", metavar="NAME=SHAPE", help="such as W=4x3")
+    command.add_argument("--wrt", metavar="NAME", help="differentiate by this (the first)")
 
 
 def _add_textbooks(commands: Any) -> None:
@@ -171,6 +225,27 @@ def _explore(arguments: argparse.Namespace) -> None:
     print_exploration(loaded.text, found, written)
 
 
+def _derive(arguments: argparse.Namespace) -> None:
+    """`layouts derive`."""
+    layout = None if arguments.layout == "all" else Layout(arguments.layout)
+    with redirect_stdout(sys.stderr):
+        loaded = load(arguments.function, _bindings(arguments.shapes))
+        seed = None if arguments.no_check else arguments.seed
+        found = derivation(loaded.call, loaded.inputs, arguments.wrt, seed=seed)
+    if arguments.format == "json":
+        written = _json({"function": loaded.text, **found.as_json(layout)}, arguments.output)
+    else:
+        written = derivation_text(loaded.text, found, arguments.format, layout)
+    if arguments.output is None:
+        print(written)
+        return
+    try:
+        Path(arguments.output).write_text(f"{written}\n", encoding="utf-8")
+    except OSError as error:
+        remedy = "name a file in a directory that is there"
+        raise LayoutError("--output", "a file to write", str(error), remedy) from error
+
+
 def _bindings(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in map(parse_binding, texts):
@@ -197,5 +272,10 @@ def _textbooks(arguments: argparse.Namespace) -> None:
 
 
 def _print_json(data: dict[str, Any]) -> None:
-    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
-    print(json.dumps(data, indent=2, ensure_ascii=ascii_only, allow_nan=False))
+    print(_json(data))
+
+
+def _json(data: dict[str, Any], file: str | None = None) -> str:
+    """JSON for a file in UTF-8, or for a terminal that may not have all characters."""
+    ascii_only = file is None and not (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(data, indent=2, ensure_ascii=ascii_only, allow_nan=False)

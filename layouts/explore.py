@@ -11,6 +11,7 @@ import numpy as np
 
 from layouts.conventions import Convention, arrange
 from layouts.costs import CONVENTION, CostReport, cost
+from layouts.derive import Derivation, derive
 from layouts.errors import LayoutError
 from layouts.expressions.grammar import guess, shorten
 from layouts.jacobian import Jacobian
@@ -210,6 +211,37 @@ def jacobian_at_random(
     _check_output(_run(lambda: fun(*arrays), "run on arrays of these shapes", last=True))
     derivative = jacobian(fun, place, order=order, structured=True)
     return _run(lambda: derivative(*arrays), "be differentiated", last=True)
+
+
+def derivation(
+    fun: Callable, inputs: Mapping[str, Shape], wrt: str | None = None, *, seed: int | None = 0
+) -> Derivation:
+    """How a derivative is found by hand, for shapes alone or checked at random inputs.
+
+    Args:
+        fun: takes arrays by position, returns one array; its parameters' names are those of inputs.
+        inputs: the shape of each argument, by name.
+        wrt: the input to differentiate by; the first unless told.
+        seed: of the standard normal inputs that every step is checked at; None for shapes alone.
+
+    Raises:
+        LayoutError: `wrt` is no input, the function fails on these shapes or returns no array.
+        TypeError: where JAX raises it, as for an integer output.
+
+    Example:
+        >>> found = derivation(lambda W, X: W @ X, {"W": (4, 3), "X": (3, 5)}, seed=None)
+        >>> print(found.of("matrix")[0])
+        ∂L/∂W = ∂L/∂D Xᵀ
+    """
+    place = list(inputs).index(_input(wrt, inputs))
+    args: list[jax.Array | jax.ShapeDtypeStruct]
+    if seed is None:
+        args = [jax.ShapeDtypeStruct(s, jnp.result_type(float)) for s in inputs.values()]
+    else:
+        keys = jax.random.split(jax.random.key(seed), len(inputs))
+        args = [jax.random.normal(key, s) for key, s in zip(keys, inputs.values(), strict=True)]
+    _check_output(_run(lambda: jax.eval_shape(fun, *args), "run on these shapes", last=True))
+    return _run(lambda: derive(fun, place)(*args), "be differentiated", last=True)
 
 
 @dataclass(frozen=True)

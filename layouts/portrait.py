@@ -17,11 +17,13 @@ from layouts.conventions.cells import Form, Layout
 from layouts.conventions.convention import Convention
 from layouts.entries import Entries
 from layouts.nodes import Leaf
+from layouts.show.equations import terms_formula
 from layouts.show.heatmap import MOST_CELLS, heatmap
 from layouts.show.html import Markup, code, formula, fragment, section, table, tag, times
+from layouts.show.mathml import mathml
 from layouts.show.terms import Letters, factor_names, is_negative
 from layouts.sparsity import pattern, pieces
-from layouts.storing import with_numbers
+from layouts.storing import is_known, with_numbers
 
 # A matrix of more entries is not written out for a picture.
 MOST_ENTRIES = 250_000
@@ -48,9 +50,8 @@ def jacobian_html(J: Entries) -> str:
         True
     """
     safe = replace(J, arrays=tuple(map(_readable, J.arrays)))
-    text = str(safe)
     return fragment(
-        formula(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} … (cut)"),
+        *_formula(safe),
         tag("p", _summary(J)),
         section("Terms", *_terms(safe)),
         section("Layouts", _layouts(safe)),
@@ -58,13 +59,26 @@ def jacobian_html(J: Entries) -> str:
     )
 
 
+def _formula(J: Entries) -> Iterator[Markup]:
+    """The formula as on paper and as the text of `str`; the text alone where it is long."""
+    text = str(J)
+    if len(text) > MOST_CHARACTERS:
+        yield formula(f"{text[:MOST_CHARACTERS]} … (cut)")
+        return
+    terms = tuple(with_numbers(term, J.arrays) for term in J.terms)
+    equation = terms_formula(terms, J.names.out, J.names.into)
+    if equation is None:
+        yield formula(text)
+        return
+    yield tag("div", Markup(mathml(equation, "inline")), class_="formula")
+    yield tag("p", code(text), class_="muted")
+
+
 def _readable(array: Any) -> Any:
     """The array, or what is known of it where its numbers are gone."""
-    if not isinstance(array, jax.Array) or isinstance(array, jax.core.Tracer):
+    if not isinstance(array, jax.Array) or isinstance(array, jax.core.Tracer) or is_known(array):
         return array
-    if array.is_deleted() or not array.is_fully_addressable:
-        return jax.ShapeDtypeStruct(array.shape, array.dtype)
-    return array
+    return jax.ShapeDtypeStruct(array.shape, array.dtype)
 
 
 def _summary(J: Entries) -> str:

@@ -11,10 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from layouts.conventions.catalogue import CASES, EXPLANATION, Entry
+from layouts.conventions.cells import Layout
 from layouts.costs import CONVENTION
+from layouts.derive import Derivation
 from layouts.explore import MOST_COLUMNS, MOST_ENTRIES, Exploration, Written
 from layouts.program import Cost
+from layouts.show.html import Markup, page
 
+# How a derivation is printed.
+FORMATS = ("text", "ascii", "latex", "html", "json")
 # What is printed is cut to this; --json is never cut.
 MOST_CHARACTERS = 2_000
 MOST_DEFINITIONS = 24
@@ -45,6 +50,24 @@ def print_exploration(text: str, found: Exploration, written: Written | None = N
     if written is not None:
         _print_matrix(console, written)
     _print_costs(console, found)
+
+
+def derivation_text(text: str, found: Derivation, form: str, layout: Layout | None = None) -> str:
+    """A derivation in one of the formats that are no data.
+
+    Args:
+        text: what the function was named by.
+        found: the derivation.
+        form: "text", "ascii", "latex" or "html".
+        layout: the only layout to show; all of them unless told.
+    """
+    if form == "latex":
+        return found.latex(layout)
+    if form == "html":
+        return page(f"{found.out_name} = {_cut(text)}", Markup(found.html(layout)))
+    # A terminal's lines are its own; a file's are as wide as a page.
+    width = max(40, _console().width)
+    return found.text("ascii" if form == "ascii" else "unicode", width, layout)
 
 
 def print_catalogue(layouts: Sequence[Entry], textbooks: Sequence[Entry]) -> None:

@@ -119,8 +119,14 @@ def _number(factor: Factor, arrays: Arrays) -> complex | None:
     """The value of a nameless scalar, where it is known."""
     assert isinstance(factor.node, Leaf)
     value = arrays[factor.node.index]
-    known = isinstance(value, jax.Array | np.ndarray) and not isinstance(value, jax.core.Tracer)
-    return None if factor.node.name or not known or value.ndim else value.item()
+    return None if factor.node.name or not is_known(value) or value.ndim else value.item()
+
+
+def is_known(array: Any) -> bool:
+    """Whether the numbers of an array can be read: no tracer, not donated, on this host."""
+    if isinstance(array, jax.core.Tracer) or not isinstance(array, jax.Array):
+        return isinstance(array, np.ndarray)
+    return not array.is_deleted() and array.is_fully_addressable
 
 
 class Structure:

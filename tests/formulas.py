@@ -27,7 +27,7 @@ _FUNCTIONS = {
     **{name: getattr(jnp, name) for name in dir(jnp) if not name.startswith("_")},
     **{
         name: getattr(jax.nn, name)
-        for name in ("relu", "sigmoid", "softmax", "gelu", "silu", "logsumexp")
+        for name in ("relu", "sigmoid", "softmax", "gelu", "silu", "logsumexp", "log_softmax")
     },
     **{name: getattr(jnp.linalg, name) for name in ("det", "inv", "norm")},
     "logdet": lambda A: jnp.linalg.slogdet(A).logabsdet,

@@ -355,3 +355,80 @@ def test_stdout_without_greek_letters():
     out, err = running.communicate()
     assert (running.returncode, err) == (0, "")
     assert json.loads(out)["jacobian"]["formula"] == "dD[i,j]/dW[k,l] = δ[i,k] X[l,j]"
+
+
+def test_derive_prints_the_derivation_of_the_issue(capsys):
+    argv = ("derive", "relu(W @ X + b)", "W=4x3", "X=3x5", "b=4x1", "--wrt", "W")
+    status, out, err = run(capsys, *argv)
+    assert (status, err) == (0, "")
+    for line in (
+        "∂D/∂W, with W 4×3, X 3×5, b 4×1",
+        "∂L/∂W = (∂L/∂D ⊙ relu′(z1)) Xᵀ",
+        "relu′(z) = 1[z > 0]",
+        "Checked in numbers, all",
+    ):
+        assert line in out
+    assert max(map(len, out.splitlines())) <= printing.WIDTH
+    _, numerator, _ = run(capsys, *argv, "--layout", "numerator")
+    assert "denominator" in out and "denominator" not in numerator
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [
+        ("text", "∂D/∂z, with z 7"),
+        ("ascii", "dD/dz, with z 7"),
+        ("latex", "\\begin{align*}"),
+        ("html", "<!DOCTYPE html>"),
+        ("json", "{"),
+    ],
+)
+def test_derive_in_every_format_to_a_file_too(capsys, tmp_path, form, start):
+    argv = ("derive", "softmax(z)", "z=7", "--format", form)
+    status, out, _ = run(capsys, *argv)
+    assert status == 0 and out.startswith(start)
+    status, silent, _ = run(capsys, *argv, "--output", str(tmp_path / "page"))
+    assert (status, silent) == (0, "")
+    assert (tmp_path / "page").read_text(encoding="utf-8") == out
+    if form == "ascii":
+        out.encode("ascii")
+
+
+def test_derive_as_data(capsys):
+    argv = ("derive", "W @ X", "W=4x3", "X=3x5", "--format", "json", "--layout", "denominator")
+    found = json.loads(run(capsys, *argv)[1])
+    keys = ["function", "inputs", "wrt", "output", "steps", "definitions", "notes"]
+    assert list(found) == keys and found["function"] == "W @ X"
+    steps = {step["kind"]: step for step in found["steps"]}
+    assert steps["matrix"]["text"] == "∂L/∂W = ∂L/∂D Xᵀ"
+    assert steps["layout"]["reason"].startswith("denominator")
+    assert steps["matrix"]["check"] < 1e-6
+    found = json.loads(run(capsys, *argv, "--no-check")[1])
+    assert all(step["check"] is None for step in found["steps"])
+
+
+def test_derive_of_a_module_and_of_shapes_of_any_size(capsys):
+    status, out, err = run(capsys, "derive", "of_a_user:net", "X=3x5", "W=4x3", "--wrt", "X")
+    assert status == 0 and "noise" in err and "noise" not in out
+    assert "∂D/∂X, with W 4×3, X 3×5" in out
+    big = ("W @ x", "W=10000x10000", "x=10000", "--no-check")
+    assert "∂L/∂W = ∂L/∂D xᵀ" in run(capsys, "derive", *big)[1]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("W @ X", "W=4x3", "X=5x3"), "expected inner sizes that agree"),
+        (("W @ X", "W=4x3", "X=3x5", "--wrt", "Q"), "'Q'"),
+        (("W @ X", "W=4x3", "X=3x5", "--layout", "sideways"), "'sideways'"),
+        (("x", "x=3", "--output", "no/such/place"), "a file to write"),
+        (("of_a_user:by_value", "x=3"), "jax.numpy in place of numpy"),
+        (("of_a_user:pair", "x=3"), "one array"),
+        (("of_a_user:whole", "x=3"), "a floating-point array"),
+    ],
+)
+def test_derive_refuses_in_one_line(capsys, argv, said):
+    status, out, err = run(capsys, "derive", *argv)
+    assert (status, out) == (2, "")
+    (line,) = (line for line in err.splitlines() if line != "noise")
+    assert line.startswith("layouts: error: ") and said in line

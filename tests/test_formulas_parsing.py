@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from layouts.errors import LayoutError
 from layouts.formulas.evaluating import evaluate, names
 from layouts.formulas.parsing import parse
-from layouts.formulas.tree import Derivative, Entry, Inverse, Letter, Name, Number, Power, View
+from layouts.formulas.tree import (
+    Derivative,
+    Entry,
+    Inverse,
+    Letter,
+    Name,
+    Number,
+    Power,
+    Product,
+    View,
+)
 from layouts.show.text import text
 from tests.strategies_formulas import ARRAYS, equations, flattened, formulas
 
@@ -121,6 +131,11 @@ MEANINGS = {
     "tanh′(W x)[m]": 1 - np.tanh(W @ x) ** 2,
     "dL/dD[i,j] X[l,j]": D[:, :, None] * X.T,
     "x[i] 1[i < 2]": x * [1, 1, 0],
+    "x[i] * i * y": x[:, None] * np.arange(3)[:, None] * y,
+    "i x[i]": np.arange(3) * x,
+    "sum_j 2 x[j]": 2 * x.sum(),
+    "sum_j 2 * x[j]": 2 * x.sum(),
+    "2.T * x": 2 * x,
     "1[W > 0] ⊙ G": (W > 0) * G,
     "where(W > 0, 1, 0) * G": (W > 0) * G,
     "δ[i,k] x[i]": np.diag(x),
@@ -169,6 +184,19 @@ def test_brackets_hold_letters_or_slices():
     assert parse("X[1:, ::-1, None, ...]").entries == ("1:", "::-1", "None", "...")
     assert parse("X[i, 0]") == Entry(Name("X"), (Letter("i"), Number(0)))
     assert parse("X⁻¹") == Inverse(Name("X")) and parse("X**-1") == Power(Name("X"), Number(-1))
+
+
+def test_a_name_may_begin_as_a_sum_does():
+    assert names(parse("sum_loss * x + sum_sq / n - Σ")) == ("sum_loss", "x", "sum_sq", "n", "Σ")
+    assert names(parse("sum_ij W[i,j]")) == ("W",)
+
+
+def test_a_star_beside_a_number_is_the_plain_product():
+    for typed in ("2 * d * x[i] * y", "d x[i] * y", "x[i] * d * y[i] * n"):
+        formula = parse(typed)
+        assert {part.kind for part in formula.walk() if isinstance(part, Product)} == {"matrix"}
+        assert parse(text(formula, "ascii")) == formula
+    assert parse("2 * A * B").terms[0].kind == "entrywise"
 
 
 def test_names_are_those_that_evaluation_needs():

@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 from layouts.naming import familiar, linearize_named
+from layouts.naming.paper import on_paper
 from layouts.show.writing import definitions
 from layouts.transforms import linearize_call
 from tests import formulas
@@ -38,6 +39,12 @@ CASES = {
     "dot of a scalar": (lambda x, y: jnp.full((2, 4), y.sum()) @ jnp.sin(x), X, X),
     "vectors": (lambda x, y: jnp.sin(x @ y) * (y @ y), (4, 3), (3,)),
     "mean and variance": (lambda x, y: (x - x.mean(1, keepdims=True)) * y.var(0), X, X),
+    "norms": (lambda x, y: x / jnp.linalg.norm(y, axis=1)[:, None] * jnp.linalg.norm(y), X, X),
+    "logsumexp": (lambda x, y: x * jax.nn.logsumexp(y, axis=0) * jax.nn.log_softmax(y), X, X),
+    "inverse": (lambda x, y: jnp.linalg.inv(y) @ x * jnp.linalg.det(y.T), (3, 4), (3, 3)),
+    "solution": (lambda x, y: jnp.sin(jnp.linalg.solve(y.T, x)), (3, 4), (3, 3)),
+    "padded": (lambda x, y: x * jnp.pad(y, ((1, 0), (0, 2)), constant_values=2), X, (3, 1)),
+    "diagonal matrix": (lambda x, y: x * (jnp.diag(y) + 2), (3, 3), (3,)),
     "diagonal": (lambda x, y: jnp.sin(jnp.trace(x @ y)) * x, (3, 3), (3, 3)),
 }  # fmt: skip
 
@@ -50,7 +57,9 @@ def test_each_residual_is_what_its_expression_says(name):
     with jax.numpy_rank_promotion("allow"):
         structs = [jax.ShapeDtypeStruct(shape, float) for shape in shapes]
         named = linearize_named(function, 0, structs)
-        arrays = jax.jit(lambda *xs: linearize_call(function, 0, xs, {}).residuals)(*args.values())
+        arrays = jax.jit(lambda *xs: linearize_call(on_paper(function), 0, xs, {}).residuals)(
+            *args.values()
+        )
     assert len(named.residuals) == len(arrays)
     letters = {f"R{n}": (value, ()) for n, value in enumerate(named.residuals)}
     lines = definitions(letters, args, familiar(named.values, float))
@@ -76,6 +85,10 @@ def lines_of(function, *shapes):
         (jnp.sin, "cos(x)"),
         (jax.nn.sigmoid, "sigmoid(x)"),
         (lambda x: x.mean() * x, "mean(x)"),
+        (lambda x: x.var() * x, "var(x)"),
+        (lambda x: jnp.sqrt(x @ x) * x, "norm(x)"),
+        (lambda x: jax.nn.logsumexp(2 * x) * x, "logsumexp(2 * x)"),
+        (lambda x: jnp.trace(jnp.outer(x, x)) * x, "trace("),
         (lambda x: x @ x * x, "x @ x"),
         (lambda x: jnp.arctan2(x, 2.0), "x² + 4"),
         (lambda x: x * jnp.array([1.0, 2.0, 3.0]), "const"),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from layouts.show.products import einsum
+from layouts.show.patterns import inverse, logarithm, root, turn
+from layouts.show.products import einsum, reduce
 from layouts.show.values import Values
 from layouts.show.views import expand, full, reshape, transpose
 from layouts.show.writing import LONGEST_LINE, definitions
@@ -102,6 +103,71 @@ def test_softmax_is_seen_only_along_its_own_axis(values):
     shifted = values.map("exp", less(values, X, peak))  # square, so it broadcasts the other way
     total = values.call("sum", [shifted], ["axis=0"], (3,))
     assert "max(X, axis=1)" in text(values.multiply([(shifted, 1), (total, -1)]))
+
+
+def test_a_transpose_goes_to_the_parts_where_that_is_shorter(values):
+    X, A = values.name("X", (4, 3)), values.name("A", (4, 4))
+    turned = [turn(values, matrix) for matrix in (X, A)]
+    product = einsum(values, [X, A], [(1, 0), (1, 2)], (0, 2), (3, 4, 4))
+    assert text(product) == "Xᵀ @ A"
+    assert text(turn(values, product)) == "Aᵀ @ X"
+    both = values.add([(1, product), (-2, values.make("matmul", turned, (), (3, 4)))])
+    assert text(turn(values, both)) == "Aᵀ @ X - 2 * (A @ X)"
+    assert text(turn(values, less(values, A, values.map("tanh", A)))) == "(A - tanh(A))ᵀ"
+    assert text(turn(values, less(values, A, turned[1]))) == "Aᵀ - A"
+    column = expand(values, values.name("x", (4,)), [0], 2)
+    assert text(turn(values, less(values, turned[1], column))) == "(Aᵀ - x[:, None])ᵀ"
+    eye = values.call("eye", [], ["4"], (4, 4))
+    assert turn(values, eye) is eye
+    assert text(inverse(values, turned[1])) == "inv(A)ᵀ"
+    assert inverse(values, inverse(values, A)) is A
+
+
+def test_a_matrix_beside_the_identity_stays(values):
+    A, eye = values.name("A", (4, 4)), values.call("eye", [], ["4"], (4, 4))
+    assert einsum(values, [A, eye], [(0, 1), (1, 2)], (0, 2), (4, 4, 4)) is A
+    assert einsum(values, [eye, A], [(1, 0), (1, 2)], (0, 2), (4, 4, 4)) is A
+
+
+def test_traces_norms_and_variances_are_seen(values):
+    A, x = values.name("A", (3, 3)), values.name("x", (3,))
+    eye = values.call("eye", [], ["3"], (3, 3))
+    assert text(reduce(values, "sum", values.multiply([(A, 1), (eye, 1)]), (0, 1))) == "trace(A)"
+    assert text(reduce(values, "sum", values.multiply([(A, 1), (eye, 1)]), (0,))) != "trace(A)"
+    total = reduce(values, "sum", values.multiply([(x, 2)]), (0,))
+    norm = root(values, total)
+    assert text(norm) == "norm(x)"
+    assert text(values.multiply([(x, 1), (norm, -1), (total, -1)])) == "x / norm(x)³"
+    assert text(root(values, reduce(values, "sum", x, (0,)))) == "sqrt(sum(x))"
+    rows = reduce(values, "sum", values.multiply([(A, 2)]), (1,))
+    assert text(root(values, rows)) == "norm(A, axis=1)"
+    mean = values.add([(1 / 3, reduce(values, "sum", A, (1,)))])
+    apart = less(values, A, expand(values, mean, [0], 2))
+    assert reduce(values, "sum", apart, (1,)) is values.number(0)
+    assert text(reduce(values, "sum", apart, (0,))) == "sum(A - mean(A, axis=1)[:, None], axis=0)"
+    squares = reduce(values, "sum", values.multiply([(apart, 2)]), (1,))
+    assert text(values.add([(1 / 3, squares)])) == "var(A, axis=1)"
+    other = less(values, A, mean)  # square, so it broadcasts the other way
+    squares = reduce(values, "sum", values.multiply([(other, 2)]), (1,))
+    assert "var" not in text(values.add([(1 / 3, squares)]))
+    assert reduce(values, "sum", other, (1,)) is not values.number(0)
+
+
+def test_logsumexp_loses_its_shift_along_its_own_axis_only(values):
+    X = values.name("X", (3, 3))
+    peak = values.call("max", [X], ["axis=1"], (3,))
+    shifted = less(values, X, expand(values, peak, [0], 2))
+    total = reduce(values, "sum", values.map("exp", shifted), (1,))
+    assert text(values.add([(1, logarithm(values, total)), (1, peak)])) == "logsumexp(X, axis=1)"
+    wrong = less(values, X, peak)
+    total = reduce(values, "sum", values.map("exp", wrong), (1,))
+    assert text(logarithm(values, total)) == "logsumexp(X - max(X, axis=1), axis=1)"
+
+
+def test_sums_of_repetitions_are_counted(values):
+    s = values.name("s", ())
+    assert text(reduce(values, "sum", full(values, s, (4, 3)), (0, 1))) == "12 * s"
+    assert text(reduce(values, "sum", full(values, s, (4, 3)), (0,))) == "broadcast_to(4 * s, (3,))"
 
 
 def test_long_texts_are_cut_into_named_parts(values):

@@ -101,9 +101,9 @@ def local(
     args = [shapes[name] for name in child.parents]
     named = linearize_named(child.compute, place, args)
     (found,) = choose(named.linearized.graph)[1].values()
-    known = familiar(named.values, child.dtype)
-    writer = _Writer(named, known, child, vertices, shape_of)
     terms = [part for term in map(settle, found) for part in symbolic(named, term)]
+    known = familiar(named.values, child.dtype)  # of all that the terms are made of
+    writer = _Writer(named, known, child, vertices, shape_of)
     if not all(map(writer.writable, terms)):
         return Local(child, parent, _as_itself(child, parent), closed=False)
 

@@ -3,60 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Any
 
-from layouts.formulas.tree import Equation, Formula
+from layouts.conventions import Layout
+from layouts.derive.outline import Step, outline
+from layouts.derive.page import Page
+from layouts.formulas.tree import Derivative, Equation, Formula, Name
 from layouts.nodes import Shape
+from layouts.show.html import Shown
 from layouts.show.latex import latex
 from layouts.show.mathml import mathml
-from layouts.show.text import text
+from layouts.show.text import Alphabet, text
 
-# The kinds of steps in their order, each with the heading that it stands under.
-KINDS: Mapping[str, str] = {
-    "forward": "Forward",
-    "partial": "Local derivatives",
-    "backward": "Backward, vertex by vertex",
-    "chain": "Chain rule, over every path",
-    "substitute": "Local derivatives put in",
-    "delta": "Deltas applied",
-    "result": "What remains",
-    "matrix": "With matrices",
-    "jacobian": "Jacobian",
-    "kronecker": "Stacked",
-    "vjp": "Rules",
-    "jvp": "Rules",
-    "layout": "Layouts",
-}
+__all__ = ["Derivation", "Step"]
+
+# A larger difference from the true value is no matter of rounding.
+ALARM = 1e-2
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step.
-
-    Attributes:
-        kind: which kind of step: "forward", "partial", "chain", "substitute", "delta", "result",
-            "matrix", "jacobian", "kronecker", "vjp", "jvp" or "layout".
-        formula: an equation; its last side is what the step arrives at.
-        reason: why it holds, in one line.
-        shape: of the array that the last side means.
-        check: the largest difference from the true value, relative to its largest entry; None
-            where only shapes are known.
-    """
-
-    kind: str
-    formula: Formula
-    reason: str
-    shape: Shape
-    check: float | None = None
-
-    def __str__(self) -> str:
-        return text(self.formula)
-
-
-@dataclass(frozen=True)
-class Derivation:
+class Derivation(Shown):
     """How a derivative is found by hand, step by step.
+
+    `print` shows it as text, a notebook as a page, with what two steps both say said once; `steps`
+    holds them all.
 
     Attributes:
         inputs: the shape of each input, by name.
@@ -66,6 +38,17 @@ class Derivation:
         steps: the steps in order.
         definitions: what functions and letters stand for, each once.
         notes: what was left out, and why.
+
+    Example:
+        >>> import jax
+        >>> from layouts.derive import derive
+        >>> shapes = [jax.ShapeDtypeStruct(shape, float) for shape in ((4, 3), (3, 5))]
+        >>> derivation = derive(lambda W, X: W @ X)(*shapes)
+        >>> print(derivation.text("ascii").partition("\\n\\nRules\\n")[2].partition("\\n\\n")[0])
+            dW = dD @ X.T       the VJP: pulls a cotangent back, 4x3
+            D_dot = W_dot @ X   the JVP: pushes a tangent forward, 4x5
+        >>> derivation.as_json()["steps"][0]["latex"]
+        'D = W X'
     """
 
     inputs: Mapping[str, Shape]
@@ -75,7 +58,6 @@ class Derivation:
     steps: tuple[Step, ...]
     definitions: tuple[Equation, ...] = ()
     notes: tuple[str, ...] = ()
-    arrays: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, kind: str) -> tuple[Step, ...]:
         """The steps of one kind."""
@@ -89,68 +71,119 @@ class Derivation:
 
     @property
     def check(self) -> float | None:
-        """The largest difference of any step from the true value; None for shapes alone."""
+        """The largest difference of any step from the true value; None for shapes alone.
+
+        It is relative to the largest entry of the true value; NaN where a value is not finite.
+        """
         checks = [step.check for step in self.steps if step.check is not None]
-        return max(checks) if checks else None
+        if not all(map(isfinite, checks)):
+            return nan
+        return max(checks, default=None)
 
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, alphabet: str = "unicode", width: int = 88) -> str:
+    def text(
+        self, alphabet: Alphabet = "unicode", width: int = 88, layout: Layout | str | None = None
+    ) -> str:
         """The whole derivation as text, steps under headings.
 
         Args:
-            alphabet: "unicode" or "ascii".
-            width: where lines break.
+            alphabet: "unicode" as on paper, or "ascii" as in NumPy.
+            width: where lines break, in characters.
+            layout: the only layout to show; all three unless told.
+
+        Raises:
+            LayoutError: another layout.
         """
-        lines, heading = [self._headline(alphabet)], ""
-        for step in self.steps:
-            if KINDS[step.kind] != heading:
-                heading = KINDS[step.kind]
-                lines += ["", heading]
-            written = text(step.formula, alphabet, width - 4)  # type: ignore[arg-type]
-            lines += [f"    {line}" for line in written.split("\n")]
-            lines.append(f"        {step.reason}")
-        if self.definitions:
-            lines += ["", "where"]
-            lines += [f"    {text(d, alphabet, width - 4)}" for d in self.definitions]  # type: ignore[arg-type]
-        lines += [f"\n{note}" for note in self.notes]
-        if self.check is not None:
-            lines += [
-                "",
-                f"checked in numbers: the largest relative difference is {self.check:.1g}",
-            ]
-        return "\n".join(lines)
+        return self._page(layout).text(alphabet, width)
 
-    def _headline(self, alphabet: str) -> str:
-        by = "∂" if alphabet == "unicode" else "d"
-        times = "×" if alphabet == "unicode" else "x"
-        shapes = [f"{n} {times.join(map(str, s)) or 'scalar'}" for n, s in self.inputs.items()]
-        return f"{by}{self.out_name}/{by}{self.wrt}, with {', '.join(shapes)}"
+    def latex(self, layout: Layout | str | None = None) -> str:
+        """The derivation as LaTeX: an `align*` environment of amsmath, reasons as text.
 
-    def latex(self) -> str:
-        """The derivation as LaTeX: an `align*` environment, reasons as text."""
-        rows = [
-            rf"{latex(s.formula, aligned=True)} && \text{{{_plain(s.reason)}}}" for s in self.steps
-        ]
-        rows += [latex(d, aligned=True) for d in self.definitions]
-        return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+        Args:
+            layout: the only layout to show; all three unless told.
+
+        Raises:
+            LayoutError: another layout.
+        """
+        return self._page(layout).latex()
 
     def mathml(self) -> str:
         """The result as one `<math>` element."""
         return mathml(self.formula)
 
+    def html(self, layout: Layout | str | None = None) -> str:
+        """The derivation as a fragment of HTML with MathML: no script, nothing fetched.
 
-def _at_equals(formula: Formula) -> str:
-    """An equation whose first equals sign is aligned with others."""
-    left, *right = formula.sides if isinstance(formula, Equation) else (formula,)
-    return " ".join([latex(left), *(f"&= {latex(side)}" for side in right[:1])]) + "".join(
-        f" = {latex(side)}" for side in right[1:]
-    )
+        Args:
+            layout: the only layout to show; all three unless told.
+
+        Raises:
+            LayoutError: another layout.
+        """
+        return self._page(layout).html()
+
+    def _repr_latex_(self) -> str:
+        """The result alone."""
+        return f"$${latex(self.formula)}$$"
+
+    def as_json(self, layout: Layout | str | None = None) -> dict[str, Any]:
+        """Plain values for JSON; a difference that is not finite is None.
+
+        Args:
+            layout: the only layout to give the steps of; all three unless told.
+
+        Raises:
+            LayoutError: another layout.
+        """
+        only = None if layout is None else Layout(layout)
+        steps = [s for s in self.steps if only is None or s.layout in (None, only)]
+        return {
+            "inputs": {name: list(shape) for name, shape in self.inputs.items()},
+            "wrt": self.wrt,
+            "output": {"name": self.out_name, "shape": list(self.out_shape)},
+            "steps": [_step_json(step) for step in steps],
+            "definitions": [_formula_json(formula) for formula in self.definitions],
+            "notes": list(self.notes),
+        }
+
+    def _page(self, layout: Layout | str | None) -> Page:
+        chosen = None if layout is None else Layout(layout)
+        return Page(
+            Derivative(Name(self.out_name), Name(self.wrt)),
+            self.inputs,
+            outline(self.steps, chosen),
+            self.definitions,
+            self.notes,
+            self._checked,
+            self.check is not None and not self.check < ALARM,
+        )
+
+    @property
+    def _checked(self) -> str:
+        """What was found when the steps were checked in numbers."""
+        if self.check is None:
+            return ""
+        if not isfinite(self.check):
+            return "Not checked in numbers: at these inputs some are not finite"
+        count = sum(step.check is not None for step in self.steps)
+        whole = f"{count} of {len(self.steps)}" if count < len(self.steps) else f"all {count}"
+        found = f"Checked in numbers, {whole} steps: the largest relative difference"
+        wrong = "; a step does not hold" if self.check >= ALARM else ""
+        return f"{found} is {self.check:.1g}{wrong}"
 
 
-def _plain(words: str) -> str:
-    """Words inside LaTeX's `text`."""
-    special = {"_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "{": r"\{", "}": r"\}", "$": r"\$"}
-    special |= {"^": r"\^{}", "~": r"\~{}", "\\": r"\textbackslash{}"}
-    return "".join(special.get(c, c) for c in words)
+def _step_json(step: Step) -> dict[str, Any]:
+    known = step.check is not None and isfinite(step.check)
+    return {
+        "kind": step.kind,
+        **_formula_json(step.formula),
+        "reason": step.reason,
+        "shape": list(step.shape),
+        "check": step.check if known else None,
+    }
+
+
+def _formula_json(formula: Formula) -> dict[str, str]:
+    return {"text": text(formula), "latex": latex(formula)}

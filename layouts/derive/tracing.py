@@ -186,7 +186,7 @@ class _Tracing:
             for var, value in zip(jaxpr.constvars, held, strict=True)
         ]
         variables = [*jaxpr.constvars, *jaxpr.invars]
-        whole = jaxpr.replace(constvars=[], invars=variables, outvars=self.made, debug_info=None)
+        whole = jaxpr.replace(constvars=[], invars=variables, outvars=self.made)
         found = read(self.values, whole, (), [*held, *inputs])
         self.value: dict[Any, Value] = dict(zip(self.made, found, strict=True))
         self.value |= zip(variables, [*held, *inputs], strict=True)

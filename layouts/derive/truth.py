@@ -28,11 +28,16 @@ class Truth:
         fun: the function, of the leaves of its arguments.
         program: its vertices.
         leaves: the arrays that it is given.
+        cotangent: of the output; random unless given.
     """
 
-    def __init__(self, fun: Callable, program: Program, leaves: Sequence[Any]):
+    def __init__(
+        self, fun: Callable, program: Program, leaves: Sequence[Any], cotangent: Any = None
+    ):
         """Nothing is computed before it is asked for."""
         self.fun, self.program, self.leaves = fun, program, leaves
+        if cotangent is not None:
+            self.cotangent = cotangent
         self.names = [vertex.name for vertex in program.vertices[: len(leaves)]]
 
     @cached_property
@@ -157,6 +162,20 @@ class TrueOf:
             return self.shared.fun(*leaves[:place], leaf, *leaves[place + 1 :])
 
         return jax.jvp(along, (leaves[place],), (self.tangent,))[1]
+
+    def stacked(self, vec: str) -> Any:
+        """The Jacobian of the stacked output by the stacked input.
+
+        Args:
+            vec: "rows" or "columns": how both are stacked.
+        """
+        out, into = self.shared.program.output.shape, self.source.shape
+        if self.jacobian is None:
+            return None
+        axes = [*range(len(out)), *range(len(out), len(out) + len(into))]
+        if vec == "columns":
+            axes = [*axes[: len(out)][::-1], *axes[len(out) :][::-1]]
+        return jnp.transpose(self.jacobian, axes).reshape(prod(out), prod(into))
 
     def arranged(self, convention: Convention) -> Any:
         """The Jacobian as a convention writes it."""

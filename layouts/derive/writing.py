@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from itertools import product as every
+from math import prod
 
 import jax
 
@@ -89,6 +90,31 @@ class Writing:
             self._backward()
         return self._finished()
 
+    def gradient(self) -> tuple[Summand, ...] | None:
+        """The gradient in index notation, multiplied out; None where that would be too long."""
+        paths = self.program.paths(self.source.name, MOST_PATHS) if self.short else None
+        if paths is None or self._count(paths) > MOST_SUMMANDS:
+            return None
+        summands = [s for path in paths for s in self._put_in(path, self._start())]
+        return combined([summand.settled() for summand in summands])
+
+    def last_step(self) -> tuple[Summand, ...]:
+        """The gradient by those of what the input leads to directly, in index notation."""
+        found = []
+        for child in self._made():
+            if self.source.name in child.parents:
+                own = self._axes(child)
+                scalar = child is self.out and not self.out.shape
+                start = () if scalar else (indexed(self._gradient(child), own),)
+                for summand in self._written(child.name, self.source.name):
+                    found.append(Summand(factors=start).times(summand).over(_known(own)))
+        return combined([summand.settled() for summand in found])
+
+    @property
+    def head(self) -> tuple[Derivative, list[Letter | None]]:
+        """What the gradient is called, and the letters of its axes."""
+        return self._gradient(self.source), self._axes(self.source)
+
     # The parts of a derivation, in their order.
 
     def _forward(self) -> None:
@@ -115,20 +141,17 @@ class Writing:
             for parent in child.parents:
                 if (child.name, parent) in edges:
                     self._local(child, self.program.vertex(parent))
-        total = 0
-        for path in paths:
-            counts = [len(self._written(*edge)) for edge in pairwise(path)]
-            product = 1
-            for count in counts:
-                product *= count
-            total += product
-        if total > MOST_SUMMANDS:
+        if self._count(paths) > MOST_SUMMANDS:
             return False
         for child in self._made():
             for parent in child.parents:
                 if (child.name, parent) in edges:
                     self._partial(child, self.program.vertex(parent))
         return True
+
+    def _count(self, paths: Sequence[tuple[str, ...]]) -> int:
+        """How many summands the paths' products have."""
+        return sum(prod(len(self._written(*edge)) for edge in pairwise(path)) for path in paths)
 
     def _partial(self, child: Vertex, parent: Vertex) -> None:
         """One local derivative."""
@@ -179,7 +202,7 @@ class Writing:
             self._say_gradient("delta", head, summands, reason)
 
     def _matrix(self, vertex: Vertex, summands: Sequence[Summand]) -> None:
-        form = matrix_form(summands, self._axes(vertex))
+        form = matrix_form(summands, self._axes(vertex), self.shape_of)
         if form is None:
             self.notes.append(
                 f"∂{self._loss}/∂{vertex.name} has no form with matrices alone: its indices stand."
@@ -207,20 +230,19 @@ class Writing:
         if not self.out.shape or max(len(out), len(into)) < 2:
             return
         for vec in ("rows", "columns"):
-            form = kronecker_form(jacobian, out, into, vec)
+            form = kronecker_form(jacobian, out, into, vec, self.shape_of)
             if form is None:
                 self.notes.append("There is no Kronecker form: a factor ties axes together.")
                 return
             sides = [_vec(vertex, vec) for vertex in (self.out, self.source)]
-            convention = Convention(Layout.NUMERATOR, vec=vec)
-            true = self.truth and self.truth.arranged(convention)
-            shape = convention.shape(self.out.shape, self.source.shape)
+            true = self.truth and self.truth.stacked(vec)
+            shape = prod(self.out.shape), prod(self.source.shape)
             reason = f"matrices stacked by {vec}" + (": vec(Aᵀ)" if vec == "rows" else ": vec(A)")
             self._say("kronecker", Equation((Derivative(*sides), form)), reason, shape, true)
 
     def _rules(self, summands: Sequence[Summand], jacobian: Sequence[Summand]) -> None:
         """The pull-back of a cotangent and the push-forward of a tangent."""
-        pulled = matrix_form(summands, self._axes(self.source))
+        pulled = matrix_form(summands, self._axes(self.source), self.shape_of)
         if self.out.shape and pulled is not None:
             known: dict[Formula, Formula] = {self._gradient(self.out): Name(f"d{self.out.name}")}
             equation = Equation((Name(f"d{self.source.name}"), pulled.replaced(known)))
@@ -233,7 +255,7 @@ class Writing:
             Name(f"{self.out.name}_dot"),
         )
         sums = [s.times(Summand(factors=(tangent,))).over(_known(into)).settled() for s in jacobian]
-        form = matrix_form(sums, out)
+        form = matrix_form(sums, out, self.shape_of)
         sides = (indexed(pushed, out), written(sums)) if form is None else (pushed, form)
         true = self.truth and self.truth.pushed
         letters = out if form is None else ()
@@ -246,7 +268,7 @@ class Writing:
         for layout in Layout:
             convention = Convention(layout)
             form = convention.form(self.out.shape, self.source.shape)
-            found = _in_form(form, jacobian, out, into)
+            found = _in_form(form, jacobian, out, into, self.shape_of)
             if found is None:
                 continue
             shape = convention.shape(self.out.shape, self.source.shape)
@@ -291,7 +313,7 @@ class Writing:
             for found in self._written(child.name, vertex.name):
                 summands.append(start.times(found).over(_known(own)).settled())
         summands = list(combined(summands))
-        form = matrix_form(summands, axes)
+        form = matrix_form(summands, axes, self.shape_of)
         gradient, kind = self._gradient(vertex), "result" if vertex is self.source else "backward"
         true = self.truth and self.truth.gradients[vertex.name]
         reason = f"through {', '.join(child.name for child in children)}"
@@ -449,15 +471,23 @@ def _why(summands: Sequence[Summand]) -> str:
     return "by its indices"
 
 
-def _in_form(form: Form, jacobian: Sequence[Summand], out: Axes, into: Axes) -> Formula | None:
+def _in_form(
+    form: Form,
+    jacobian: Sequence[Summand],
+    out: Axes,
+    into: Axes,
+    shape_of: Callable[[Formula], Shape],
+) -> Formula | None:
     """The Jacobian written in one of the four ways."""
     if not jacobian:
         return Number(0)
     if form in (Form.ARRAY, Form.ARRAY_TRANSPOSED):
         letters = [*out, *into]
-        return matrix_form(jacobian, letters[::-1] if form is Form.ARRAY_TRANSPOSED else letters)
+        letters = letters[::-1] if form is Form.ARRAY_TRANSPOSED else letters
+        return matrix_form(jacobian, letters, shape_of)
     if max(len(out), len(into)) < 2:
         pair = [*(out or [None]), *(into or [None])]
-        return matrix_form(jacobian, pair[::-1] if form is Form.MATRIX_TRANSPOSED else pair)
+        pair = pair[::-1] if form is Form.MATRIX_TRANSPOSED else pair
+        return matrix_form(jacobian, pair, shape_of)
     sides = (into, out) if form is Form.MATRIX_TRANSPOSED else (out, into)
-    return kronecker_form(jacobian, *sides)
+    return kronecker_form(jacobian, *sides, shape_of=shape_of)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
+
 from layouts.errors import LayoutError
 from layouts.expressions.grammar import guess, shorten
 from layouts.formulas.functions import KNOWN
@@ -92,7 +94,8 @@ class Arrays:
             if name in KNOWN:
                 remedy = f"write the function as {name}(x)"
             raise LayoutError(f"name {name}", f"one of the arrays: {shorten(known)}", name, remedy)
-        return found
+        # Python's own numbers take the precision of what they meet.
+        return found if type(found) in (bool, int, float, complex) else jnp.asarray(found)
 
 
 def text_of(formula: Formula) -> str:

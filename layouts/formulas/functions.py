@@ -34,6 +34,19 @@ def _kron(left: Any, right: Any) -> jax.Array:
     return jnp.kron(left, right)
 
 
+def _commutation(rows: int, cols: int) -> jax.Array:
+    """The permutation K with `K vec(A) = vec(Aᵀ)` for A of so many rows and columns.
+
+    Magnus and Neudecker, Matrix Differential Calculus, section 3.7.
+    """
+    whole = all(isinstance(size, int) and size > 0 for size in (rows, cols))
+    if not whole or rows * cols > MOST_COMMUTED:
+        expected = f"two whole sizes with a product up to {MOST_COMMUTED:,}"
+        raise LayoutError("commutation matrix", expected, f"{rows}, {cols}", "write K(3,5)")
+    order = jnp.arange(rows * cols).reshape(cols, rows).T.reshape(-1)
+    return jnp.eye(rows * cols)[order]
+
+
 def _cumulative(name: str) -> Callable[..., jax.Array]:
     """A cumulative function along an axis, from its end where reversed."""
 
@@ -44,6 +57,7 @@ def _cumulative(name: str) -> Callable[..., jax.Array]:
     return call
 
 
+MOST_COMMUTED = 10**6
 _LISTED = ("relu", "tanh", "sigmoid", "gelu", "softplus", "exp", "log", "ln", "sqrt", "square")
 _OF_NUMPY = (
     *("tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh"),
@@ -79,6 +93,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     **{name: _cumulative(name) for name in ("cumsum", "cumprod", "cummax", "cummin")},
     "concat": lambda *arrays, axis=0: jnp.concatenate(arrays, axis),
     "cholesky": jnp.linalg.cholesky,
+    "commutation": _commutation,
     "diag": _diag,
     "kron": _kron,
     "vec": _vec,
@@ -86,7 +101,10 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "zeros": lambda *sizes: jnp.zeros(sizes),
 }
 # Those whose result may be larger than what they are given.
-ENLARGING = {"arange", "eye", "ones", "zeros", "broadcast_to", "pad", "kron", "outer", "diag"}
+ENLARGING = {
+    *("arange", "eye", "ones", "zeros", "broadcast_to", "pad", "kron", "outer", "diag"),
+    "commutation",
+}
 KNOWN = ELEMENTWISE | BROADCASTING | WHOLE
 
 

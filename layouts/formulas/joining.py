@@ -39,6 +39,7 @@ def starred(left: Formula, right: Formula) -> Formula:
     """`a * b`: entry by entry, but the plain product of numbers."""
     if isinstance(right, Number) and not isinstance(left, Number):
         return times(right.value, left)
-    last = left.factors[-1] if isinstance(left, Product) and left.kind == "matrix" else left
+    body = left.terms[0] if isinstance(left, Sum) and len(left.terms) == 1 else left
+    last = body.factors[-1] if isinstance(body, Product) and body.kind == "matrix" else body
     numbers = is_scalar(last) or is_scalar(right)
     return joined("matrix" if numbers else "entrywise", left, right)

@@ -17,13 +17,10 @@ from layouts.formulas.reader import EXAMPLE, MAX_DEPTH, OPERAND
 from layouts.formulas.tokens import Token, plain
 from layouts.formulas.tree import (
     Compare,
-    Derivative,
-    Entry,
     Equation,
     Formula,
     Inverse,
     Letter,
-    Name,
     Number,
     Ones,
     Power,
@@ -70,7 +67,9 @@ def parse(text: str) -> Formula:
         raise LayoutError("formula", "a formula", "nothing", EXAMPLE)
     formula = _Parser(text).whole()
     _check_size(text, formula)
-    return _with_letters(formula)
+    letters = {part.text for part in formula.walk() if isinstance(part, Letter)}
+    # Only now is it known that the `i` of `i x[i]` is a letter, a number times a number.
+    return _Parser(text, letters).whole() if letters else formula
 
 
 class _Parser(Words):
@@ -283,23 +282,6 @@ def _remedy(token: Token) -> str:
     if token.text in (")", "]"):
         return f"check the brackets before column {token.column}"
     return EXAMPLE
-
-
-def _with_letters(formula: Formula) -> Formula:
-    """Names that are letters elsewhere as letters, as in `x[i] 1[i < n]`."""
-    letters = {part.text for part in formula.walk() if isinstance(part, Letter)}
-
-    def change(part: Formula) -> Formula:
-        if isinstance(part, Name):
-            return Letter(part.text) if part.text in letters else part
-        if isinstance(part, Derivative):
-            return part
-        if isinstance(part, Entry):
-            array = part.array if isinstance(part.array, Name) else change(part.array)
-            return Entry(array, tuple(map(change, part.indices)))
-        return part.rebuilt(change)
-
-    return change(formula) if letters else formula
 
 
 def _check_size(text: str, formula: Formula) -> None:

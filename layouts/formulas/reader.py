@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from layouts.errors import LayoutError
@@ -17,11 +17,17 @@ T = TypeVar("T")
 
 
 class Reader:
-    """A place among the tokens; each method that reads moves it on, or refuses."""
+    """A place among the tokens; each method that reads moves it on, or refuses.
 
-    def __init__(self, text: str):
+    Args:
+        text: the formula.
+        letters: words that are letters outside of indices too, as in `x[i] 1[i < n]`.
+    """
+
+    def __init__(self, text: str, letters: Collection[str] = ()):
         """Stand before the first token."""
         self.text = text
+        self.letters = letters
         self.tokens = tokens(text)
         self.place = 0
         self.depth = 0
@@ -88,4 +94,8 @@ class Reader:
 
     def term(self) -> Formula:
         """Products, joined by ⊙ or ⊗."""
+        raise NotImplementedError
+
+    def begins(self) -> bool:
+        """Whether a factor begins here, beside the one before it."""
         raise NotImplementedError

@@ -22,7 +22,7 @@ _WORD = rf"[^\W\d{_RAISED}{_LOWERED}][^\W{_RAISED}{_LOWERED}𝟎-𝟿]*"
 _TOKEN = re.compile(
     rf"""
     (?P<space>\s+)
-  | (?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+  | (?P<number>(?:[0-9]+(?:\.(?!T\b)[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
   | (?P<name>{_WORD})
   | (?P<raised>[{_RAISED}]+)
   | (?P<lowered>[{_LOWERED}]+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from layouts.formulas.brackets import Brackets
@@ -18,7 +19,6 @@ from layouts.formulas.tree import (
     Sigma,
 )
 
-_SUMMED = ("Σ_", "sum_")
 _BY = "write ∂L/∂W or ∂D[i,j]/∂W[k,l]"
 
 
@@ -29,7 +29,7 @@ class Words(Brackets):
         """What begins with a name."""
         token = self.take()
         text = token.text
-        if text.startswith(_SUMMED):
+        if text.startswith("Σ_") or (text.startswith("sum_") and self.is_sigma(token)):
             return self.sigma(token)
         if text in ("δ", "delta") and self.ahead("["):
             return self.delta()
@@ -41,6 +41,8 @@ class Words(Brackets):
             found = self.derivative_of_formula()
             if found is not None:
                 return found
+        if text == "K" and self.is_commutation():
+            return self.called(replace(token, text="commutation"), 0, [])
         if text == "log" and self.ahead("det") and self.ahead("(", by=1):
             return self.called(replace(self.take(), text="logdet"), 0, [])
         if text in ("inf", "nan") and not self.indexing:
@@ -55,6 +57,12 @@ class Words(Brackets):
         if self.ahead("(") and (is_known(last) or (self.next.tight and is_package(text))):
             return self.function(replace(token, text=text))
         return self.named(text, token)
+
+    def is_commutation(self) -> bool:
+        """Whether `(3,5)` comes next, as in the commutation matrix `K(3,5)`."""
+        kinds = [token.kind for token in self.tokens[self.place + 1 : self.place + 4 : 2]]
+        comma = self.ahead(",", by=2) and self.ahead(")", by=4)
+        return self.ahead("(") and self.next.tight and comma and kinds == ["number", "number"]
 
     def dotted(self, text: str) -> str:
         """`params.w`, and `params['w']` as the same."""
@@ -88,7 +96,7 @@ class Words(Brackets):
     def named(self, text: str, token: Token) -> Formula:
         """A name, a letter where an index is read, or the derivative dL/dD."""
         name = Name(text)
-        if self.indexing and not self.ahead("["):
+        if (self.indexing or text in self.letters) and not self.ahead("["):
             if "." in text:
                 raise self.refuse("a letter, a number or an entry as index", at=token)
             return Letter(text)
@@ -163,27 +171,26 @@ class Words(Brackets):
             below = self.indexed(below)
         return Derivative(above, below)
 
+    def is_sigma(self, token: Token) -> bool:
+        """Whether `sum_ij` is a sum, and no name such as `sum_loss`."""
+        letters = _letters(token)
+        if token.text == "sum_":
+            return self.ahead("(", "{")
+        begins = self.begins() or self.next.kind == "number"
+        return 0 < len(letters) == len({*letters}) and begins
+
     def sigma(self, token: Token) -> Formula:
         """`Σ_j`, `Σ_ij`, `Σ_(i,m1)` and the term behind it."""
         remedy = "write Σ_j, Σ_ij or Σ_(i,m1)"
-        text = token.text.partition("_")[2]
-        letters: list[str] = []
-        if text:
-            for character in text:
-                if character.isdigit() and letters:
-                    letters[-1] += character
-                else:
-                    letters.append(character)
-            if not all(letter[0].isalpha() for letter in letters):
-                raise self.refuse("letters behind Σ_", remedy, at=token)
-        else:
-            closing = ")" if self.take().text == "(" else "}"
-            while not self.accept(closing):
-                if letters and not self.accept(","):
-                    raise self.refuse(f"',' or '{closing}'", remedy)
-                if self.next.kind != "name":
-                    raise self.refuse("a letter", remedy)
-                letters.append(self.take().text)
+        letters = _letters(token)
+        opening = None if letters else self.accept("(", "{")
+        closing = {None: "", "(": ")", "{": "}"}[opening.text if opening else None]
+        while opening and not self.accept(closing):
+            if letters and not self.accept(","):
+                raise self.refuse(f"',' or '{closing}'", remedy)
+            if self.next.kind != "name":
+                raise self.refuse("a letter", remedy)
+            letters.append(self.take().text)
         if not letters or len({*letters}) < len(letters):
             raise self.refuse("different letters behind Σ_", remedy, at=token)
         body = self.deeper(self.term)
@@ -193,3 +200,10 @@ class Words(Brackets):
 def _is_d(text: str) -> bool:
     """Whether a word may be the `dL` of `dL/dD`."""
     return len(text) > 1 and text[0] == "d" and text[1] != "."
+
+
+def _letters(token: Token) -> list[str]:
+    """The letters behind the underscore of `Σ_i1j`; none where there is anything else."""
+    text = token.text.partition("_")[2]
+    letters = re.findall(r"[^\W\d_][0-9]*", text)
+    return letters if "".join(letters) == text else []

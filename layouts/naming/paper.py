@@ -17,6 +17,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from layouts.naming.reading import read
 from layouts.naming.units import Unit, unit_of
+from layouts.reader import bind
 from layouts.show.products import einsum
 from layouts.show.values import Values
 
@@ -34,9 +35,9 @@ def on_paper(fun: Callable) -> Callable:
         be replaced it calls `fun`.
 
     Example:
-        >>> X = jnp.array([[2.0, 1.0], [0.0, 4.0]])
-        >>> print(jax.grad(on_paper(jnp.linalg.det))(X))
-        [[ 4. -0.]
+        >>> X = jnp.array([[2.0, 1.0], [3.0, 4.0]])
+        >>> print(jax.grad(on_paper(jnp.linalg.det))(X).round())
+        [[ 4. -3.]
          [-1.  2.]]
     """
 
@@ -54,11 +55,9 @@ def on_paper(fun: Callable) -> Callable:
 
 def _has_units(jaxpr: Jaxpr) -> bool:
     """Whether there is anything to replace."""
-    return any(
-        _replacement(equation) is not None
-        or any(_has_units(body.jaxpr) for body in [_body(equation)] if body is not None)
-        for equation in jaxpr.eqns
-    )
+    bodies = [body for body in map(_body, jaxpr.eqns) if body is not None]
+    replaced = any(_replacement(equation) is not None for equation in jaxpr.eqns)
+    return replaced or any(_has_units(body.jaxpr) for body in bodies)
 
 
 def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
@@ -90,9 +89,7 @@ def _run(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
     body = _body(equation)
     if body is not None and _has_units(body.jaxpr):
         return _evaluate(body.jaxpr, body.consts, operands)
-    params = equation.primitive.get_bind_params(equation.params)
-    results = equation.primitive.bind(*operands, **params)
-    return results if equation.primitive.multiple_results else [results]
+    return bind(equation, operands)
 
 
 def _replacement(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:

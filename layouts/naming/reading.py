@@ -17,7 +17,7 @@ from layouts.naming.units import Unit, unit_of
 from layouts.reader import INLINED
 from layouts.show.patterns import diagonal, inverse, logarithm, root
 from layouts.show.products import einsum, reduce
-from layouts.show.values import Shape, Value, Values
+from layouts.show.values import Shape, Value, Values, is_call
 from layouts.show.views import expand, full, index, reshape, transpose
 
 # An array of whole numbers is written out up to this many.
@@ -236,6 +236,9 @@ def _select(step: _Step) -> Value:
         return where
     if which.detail == ("False",):
         return otherwise
+    guarded = which.head == "compare" and which.detail == ("!=",)
+    if guarded and which.operands[0] is which.operands[1] and is_call(otherwise, "softplus"):
+        return otherwise  # it guards against infinities
     finite = which.head == "map" and which.detail == ("isfinite",)
     if finite and which.operands == (where,) and otherwise is step.values.number(0):
         return where
@@ -293,7 +296,7 @@ def _pad(step: _Step) -> Value:
     plain = all(low >= 0 and high >= 0 and between == 0 for low, high, between in config)
     if not plain or filler.head != "number":
         return step.values.unknown("pad", step.full, [step.shape])[0]
-    widths = str(tuple((low, high) for low, high, _ in config))
+    widths = str(tuple((int(low), int(high)) for low, high, _ in config))
     filled = [] if filler.detail == (0,) else [f"constant_values={filler.detail[0]}"]
     return step.values.call("pad", [array], [widths, *filled], step.shape)
 

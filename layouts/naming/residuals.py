@@ -50,6 +50,10 @@ FAMILIAR: Mapping[str, tuple[Callable, str]] = {
     "elu": (jax.nn.elu, "elu′"),
 }
 
+# The primitives of which a familiar function has one, beside arithmetic.
+_CORES = ("tanh", "logistic", "erf", "erfc")
+Writer = Callable[[Values, Value], Value]
+
 # Each of so many values, the first ones, is tried as the operand of a familiar function.
 MOST_TRIED = 400
 
@@ -216,18 +220,27 @@ def familiar(values: Values, dtype: Any) -> dict[Value, Value]:
     """
     operands = [value for value in values.known.values() if value.head != "number"][:MOST_TRIED]
     found = {}
-    for name, write in _familiar(jax.numpy.dtype(dtype).name):
+    for name, write, core in _familiar(jax.numpy.dtype(dtype).name):
         for operand in operands:
-            values.closed = True
-            try:
+            value = _known(values, core or write, operand)
+            if value is not None and core:  # what lies between may have been written otherwise
+                before = len(values.known)
                 value = write(values, operand)
-            except LookupError:
-                continue
-            finally:
-                values.closed = False
-            if value.head not in ("name", "number"):
+                value = value if value.place < before else None
+            if value is not None and value.head not in ("name", "number"):
                 found[value] = values.map(name, operand)
     return {**found, **_in_sums(values, found)}
+
+
+def _known(values: Values, write: Writer, operand: Value) -> Value | None:
+    """What is written for an operand, if all of it has been made before."""
+    values.closed = True
+    try:
+        return write(values, operand)
+    except LookupError:
+        return None
+    finally:
+        values.closed = False
 
 
 def _in_sums(values: Values, found: Mapping[Value, Value]) -> dict[Value, Value]:
@@ -245,12 +258,18 @@ def _in_sums(values: Values, found: Mapping[Value, Value]) -> dict[Value, Value]
 
 
 @cache
-def _familiar(dtype: str) -> list[tuple[str, Callable[[Values, Value], Value]]]:
-    """Each familiar function and derivative, as what writes it out for an operand."""
+def _familiar(dtype: str) -> list[tuple[str, Writer, Writer | None]]:
+    """Each familiar function and derivative, as what writes it out for an operand.
+
+    With it, where there is one, what writes the part that tells the function from others.
+    """
     x = jax.ShapeDtypeStruct((2,), dtype)
-    writers = []
+    writers: list[tuple[str, Writer, Writer | None]] = []
     for name, (function, derivative) in FAMILIAR.items():
-        writers.append((name, _written(jax.make_jaxpr(function)(x))))
+        body = jax.make_jaxpr(function)(x)
+        writers.append((name, _written(body), None))
+        cores = [e.outvars for e in body.eqns if e.primitive.name in _CORES]
+        core = _written(body.replace(jaxpr=body.jaxpr.replace(outvars=cores[0]))) if cores else None
         found: list[Linearized] = []
 
         def trace(x: jax.Array, function: Callable = function, found: list = found) -> list:
@@ -261,13 +280,13 @@ def _familiar(dtype: str) -> list[tuple[str, Callable[[Values, Value], Value]]]:
         (terms,) = choose(found[0].graph)[1].values()
         factors = [factor for term in map(settle, terms) for factor in term.factors]
         if len(terms) == len(factors) == 1 and terms[0].coefficient == 1:
-            writers.append((derivative, _written(closed, found[0], factors[0].node)))
+            writers.append((derivative, _written(closed, found[0], factors[0].node), core))
     return writers
 
 
 def _written(
     closed: Any, linearized: Linearized | None = None, node: Node | None = None
-) -> Callable[[Values, Value], Value]:
+) -> Writer:
     """What reads a jaxpr, or a node on the residuals that it returns, for an operand."""
 
     def write(values: Values, operand: Value) -> Value:

@@ -15,6 +15,7 @@ from layouts.naming.residuals import Named
 from layouts.nodes import Add, Contract, Node
 from layouts.selection import Selection
 from layouts.show.values import Value, Values, identity_size
+from layouts.show.views import expand
 from layouts.terms import Factor, Term
 
 # A term is multiplied out into this many at most, of this many factors at most.
@@ -229,11 +230,14 @@ def _balanced(symbols: list[Symbol], values: Values) -> list[Symbol]:
     symbols = list(symbols)
     for to, giver in permutations(range(len(symbols)), 2):
         divisors = symbols[giver].value
-        if divisors.head != "product" or _has_softmax(symbols[to].value):
+        scaled = divisors.head == "sum" and len(divisors.operands) == 1
+        product = divisors.operands[0] if scaled else divisors
+        if product.head != "product" or _has_softmax(symbols[to].value):
             continue
-        for base, power in zip(divisors.operands, divisors.detail, strict=True):
-            if power < 0 and _shared(base, symbols[to], symbols[giver]):
-                moved = values.multiply([(symbols[to].value, 1), (base, -1)])
+        for base, power in zip(product.operands, product.detail, strict=True):
+            divisor = _standing(base, symbols[giver], symbols[to], values) if power < 0 else None
+            if divisor is not None:
+                moved = values.multiply([(symbols[to].value, 1), (divisor, -1)])
                 if _has_softmax(moved) and moved.shape == symbols[to].value.shape:
                     rest = values.multiply([(divisors, 1), (base, 1)])
                     symbols[to] = Symbol(moved, symbols[to].axes)
@@ -247,14 +251,17 @@ def _has_softmax(value: Value) -> bool:
     return any(part.head == "call" and part.detail[0] == "softmax" for part in parts)
 
 
-def _shared(base: Value, one: Symbol, other: Symbol) -> bool:
-    """Whether an array broadcasts against two factors along the same labels."""
-    for axis in range(-1, -len(base.shape) - 1, -1):
-        if base.shape[axis] == 1:
-            continue
-        if -axis > min(len(one.axes), len(other.axes)) or one.axes[axis] is not other.axes[axis]:
-            return False
-    return True
+def _standing(base: Value, giver: Symbol, to: Symbol, values: Values) -> Value | None:
+    """A factor of one symbol with its axes where another has the same labels."""
+    axes = _aligned(giver.axes, base)
+    labels = [label for label in axes if label is not None]
+    if len(labels) == len(axes) and all(label in to.axes for label in labels):
+        places = [to.axes.index(label) for label in labels]
+        if places == sorted(places) and len({*places}) == len(places):
+            return expand(values, base, places, len(to.axes))
+    trailing = zip(reversed(axes), reversed(to.axes), strict=False)
+    fits = len(axes) <= len(to.axes) and all(a is None or a is b for a, b in trailing)
+    return base if fits else None
 
 
 def rounded(number: complex) -> complex:

@@ -60,8 +60,9 @@ def unit_of(equation: Any) -> Unit | None:
     name = equation.params.get("name")
     if equation.primitive.name not in ("jit", "pjit") or name not in _LIBRARY:
         return None
-    if any(atom.aval.dtype.kind != "f" for atom in equation.invars):  # not of complex numbers
-        return None
+    kinds = [getattr(atom.aval, "dtype", None) for atom in equation.invars]
+    if not all(kind and jnp.issubdtype(kind, jnp.floating) for kind in kinds):
+        return None  # the derivatives are those of real functions
     avals = tuple((atom.aval.shape, atom.aval.dtype.name) for atom in equation.invars)
     return _variants(name, avals).get(str(equation.params["jaxpr"]))
 

@@ -6,7 +6,7 @@ as a scan has none, it is a name whose meaning is left open (`is_open`).
 """
 
 from ast import literal_eval
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
@@ -91,7 +91,7 @@ def written(
         elif node in named and node is not value:
             parts[node] = Part((Name(named[node]),))
         elif node not in forms:
-            forms[node] = _form(known.get(node, node), steps)
+            forms[node] = _form(known.get(node, node), steps, named)
             pending += forms[node].operands[::-1]
         else:
             form = forms[node]
@@ -150,7 +150,7 @@ def open_parts(
         if is_open(written_as):
             found.append(node)
         else:
-            pending += _form(written_as, steps).operands[::-1]
+            pending += _form(written_as, steps, named).operands[::-1]
     return tuple(found)
 
 
@@ -159,7 +159,7 @@ def _of(operands: Sequence[Value], build: Callable[..., Formula]) -> _Form:
     return _Form(tuple(operands), lambda *parts: Part((build(*(p.formula for p in parts)),)))
 
 
-def _form(value: Value, steps: bool) -> _Form:
+def _form(value: Value, steps: bool, named: Container[Value]) -> _Form:
     """How a value is written."""
     if identity_size(value):
         return _of((), lambda: Identity(identity_size(value)))
@@ -171,9 +171,9 @@ def _form(value: Value, steps: bool) -> _Form:
         case "number":
             return _Form((), lambda: number(value.detail[0]))
         case "sum":
-            return _sum(value)
+            return _sum(value, named)
         case "product":
-            return _powers(value)
+            return _powers(value, named)
         case "matmul":
             left, right = (len(operand.shape) for operand in value.operands)
             return _Form(value.operands, lambda a, b: multiplied(a, b, (left, right)))
@@ -199,11 +199,16 @@ def _open_name(value: Value) -> str:
     return f"{plain if plain[:1].isalpha() else 'part'}_{value.place}"
 
 
-def _sum(value: Value) -> _Form:
+def _is_hidden(activation: Value, named: Container[Value]) -> bool:
+    """Whether a = f(z) has a name and z has none, so that f′(z) is better written with a."""
+    return activation in named and activation.operands[0] not in named
+
+
+def _sum(value: Value, named: Container[Value]) -> _Form:
     """Terms with their coefficients; `1 - tanh(z)²` is `tanh′(z)`."""
     slope = _tanh_slope(value)
-    if slope:
-        scale, z = slope
+    if slope and not _is_hidden(slope[1], named):
+        scale, z = slope[0], slope[1].operands[0]
         return _Form((z,), lambda z: Part((Call("tanh", (z.formula,), (), 1),), scale))
     if len(value.operands) == 1:
         (scale,) = value.detail
@@ -212,14 +217,14 @@ def _sum(value: Value) -> _Form:
 
 
 def _tanh_slope(value: Value) -> tuple[Coefficient, Value] | None:
-    """The c and z of `c - c tanh(z)²`."""
+    """The c and tanh(z) of `c - c tanh(z)²`."""
     if len(value.operands) != 2:
         return None
     for (c, one), (d, square) in permutations(zip(value.detail, value.operands, strict=True)):
         if one.head == "number" and c * one.detail[0] == -d and square.detail == (2,):
             base = square.operands[0]
             if square.head == "product" and base.detail == ("tanh",):
-                return -d, base.operands[0]
+                return -d, base
     return None
 
 
@@ -235,12 +240,12 @@ def _sigmoid_slope(powers: Mapping[Value, int]) -> tuple[Value, Value] | None:
     return None
 
 
-def _powers(value: Value) -> _Form:
+def _powers(value: Value, named: Container[Value]) -> _Form:
     """A product of powers; with columns and rows among its factors, a product of matrices."""
     powers: dict[Value, int] = dict(zip(value.operands, value.detail, strict=True))
     bases: list[tuple[Value, int, str]] = []
     pair = _sigmoid_slope(powers)
-    if pair:
+    if pair and not _is_hidden(pair[0], named):
         times = min(powers[v] for v in pair)
         powers |= {v: powers[v] - times for v in pair}
         bases.append((pair[0].operands[0], times, "sigmoid"))

@@ -245,6 +245,8 @@ def _called(node: Call, texts: Sequence[str]) -> str:
             return _between(r"\lvert ", texts[0], r" \rvert")
         case Call("sqrt", (_,), (), 0):
             return rf"\sqrt{{{texts[0]}}}"
+        case Call("commutation", (Number(), Number()), (), 0):
+            return f"K_{{{','.join(texts)}}}"
         case Call("logdet", (_,), (), 0):
             return rf"\log\det{_parentheses(texts[0])}"
     function = MACROS.get(node.function)

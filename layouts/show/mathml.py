@@ -217,6 +217,8 @@ def _called(node: Call, texts: Sequence[str]) -> str:
             return _between("|", texts[0], "|")
         case Call("sqrt", (_,), (), 0):
             return _element("msqrt", texts[0])
+        case Call("commutation", (Number(), Number()), (), 0):
+            return _element("msub", _mi("K"), _mo(",").join(texts))
         case Call("logdet", (_,), (), 0):
             return _mi("log") + TIMES + _mi("det") + _mo("\u2061") + _parentheses(texts[0])
     function = _mi(FUNCTIONS.get(node.function, node.function))

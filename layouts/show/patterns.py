@@ -7,6 +7,7 @@ from itertools import permutations
 
 from layouts.show.values import (
     MOST_OPERANDS,
+    Shape,
     Value,
     Values,
     identity_size,
@@ -48,12 +49,20 @@ def _is_open(matrix: Value) -> bool:
     if matrix.head == "sum":
         fits = all(operand.shape in ((), matrix.shape) for operand in matrix.operands)
         return fits and len(matrix.operands) <= MOST_OPERANDS
+    if matrix.head == "product":
+        return all(_along(v, matrix.shape) for v in matrix.operands)
     return matrix.head == "matmul" and all(len(v.shape) == 2 for v in matrix.operands)
+
+
+def _along(value: Value, shape: Shape) -> bool:
+    """Whether a factor of a matrix is a number, a matrix, a row or a column."""
+    column = value.head == "index" and value.detail == (":", "None")
+    return value.shape in ((), shape, shape[1:]) or (column and value.shape[0] == shape[0])
 
 
 def _transposes(matrix: Value, depth: int) -> tuple[int, int]:
     """Of how many parts it is made, and how many of these are transposed."""
-    if matrix.shape == () or identity_size(matrix):
+    if len(matrix.shape) < 2 or identity_size(matrix) or 1 in matrix.shape:
         return 0, 0
     if not _is_open(matrix) or depth == 0:
         return 1, int(matrix.head == "transpose")
@@ -63,10 +72,22 @@ def _transposes(matrix: Value, depth: int) -> tuple[int, int]:
 
 def _turned(values: Values, matrix: Value) -> Value:
     """The transpose of a product or a sum by those of its parts."""
+    if matrix.head == "product":
+        parts = [_turned_factor(values, v) for v in matrix.operands]
+        return values.multiply(zip(parts, matrix.detail, strict=True))
     parts = [turn(values, v) if v.shape else v for v in matrix.operands]
     if matrix.head == "sum":
         return values.add(zip(matrix.detail, parts, strict=True))
     return values.make("matmul", parts[::-1], (), matrix.shape[::-1])
+
+
+def _turned_factor(values: Values, value: Value) -> Value:
+    """A row as a column, a column as a row, a matrix turned."""
+    if len(value.shape) == 2 and value.shape[1] == 1 and value.head == "index":
+        return value.operands[0]
+    if len(value.shape) == 1:
+        return values.make("index", (value,), (":", "None"), (*value.shape, 1))
+    return turn(values, value) if value.shape else value
 
 
 def inverse(values: Values, matrix: Value) -> Value:
@@ -110,6 +131,10 @@ def diagonal(values: Values, value: Value) -> Value:
 def logarithm(values: Values, value: Value) -> Value:
     """The logarithm; `log(sum(exp(x - max(x))))` is `logsumexp(x) - max(x)`."""
     total = value.operands[0] if value.head == "index" else value
+    if value.head == "sum" and value.detail == (1, 1):  # log(1 + exp(x))
+        for one, power in permutations(value.operands):
+            if one is values.number(1) and is_call(power, "exp"):
+                return values.map("softplus", *power.operands)
     if total.head != "call" or not is_call(total, "sum") or not is_call(total.operands[0], "exp"):
         return values.map("log", value)
     options = total.detail[1:]

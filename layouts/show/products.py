@@ -1,11 +1,12 @@
 """Products of arrays with labelled axes, written the plainest way that says the same."""
 
 from collections.abc import Sequence
+from math import prod
 from string import ascii_lowercase, ascii_uppercase
 
 from layouts.show.patterns import traced
-from layouts.show.values import Shape, Value, Values, centred, identity_size, parted
-from layouts.show.views import expand, full, transpose
+from layouts.show.values import Shape, Value, Values, centred, identity_size, is_call, parted
+from layouts.show.views import expand, full, squeeze, transpose
 
 LETTERS = ascii_lowercase[8:] + ascii_lowercase[:8] + ascii_uppercase
 Indices = Sequence[int]
@@ -95,6 +96,11 @@ def reduce(values: Values, function: str, value: Value, axes: Sequence[int]) -> 
     number, bare = parted(value)
     if function == "sum" and number != 1:
         return values.add([(number, reduce(values, function, bare, axes))])
+    if function == "sum" and is_call(value, "broadcast_to") and value.operands[0].shape == ():
+        count = prod(extent for axis, extent in enumerate(value.shape) if axis in axes)
+        return full(values, values.add([(count, value.operands[0])]), shape)
+    if all(value.shape[axis] == 1 for axis in axes):
+        return squeeze(values, value, [axis - len(value.shape) for axis in axes])
     whole = len(axes) == len(value.shape)
     options = [] if whole else [f"axis={axes[0]}" if len(axes) == 1 else f"axis={tuple(axes)}"]
     if function == "sum" and centred(value, options) is not None:
@@ -122,7 +128,9 @@ def _matmul(
     if len(right.shape) == 2 and indices[order[1]][1] in common:
         right = transpose(values, right, right.shape, (1, 0))
     shape = left.shape[:-1] + right.shape[1:]
-    if len(left.shape) == 1 and right.head == "transpose":
+    if len(right.shape) == 1 and left.head == "transpose":
+        left, right = right, left.operands[0]
+    elif len(left.shape) == 1 and right.head == "transpose":
         left, right = right.operands[0], left
     for identity, other in ((left, right), (right, left)):
         if identity_size(identity):

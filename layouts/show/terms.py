@@ -135,12 +135,19 @@ def selection_text(
     order = list(letter)
     first = label is None or order.index(selection.label) < order.index(selection.place)
     text = f"δ[{tied},{place}]" if first else f"δ[{place},{tied}]"
-    natural = Selection.affine(
-        selection.place, selection.label, selection.start, selection.step
-    ).window
-    if label is None or selection.table is not None or selection.window == natural:
+    if label is None or is_natural(selection):
         return text
     return f"{text} [{selection.window[0]}≤{label}<{selection.window[1]}]"
+
+
+def is_natural(selection: Selection) -> bool:
+    """Whether a selection holds wherever its indices exist."""
+    place, label = selection.place, selection.label
+    if selection.table is not None or label is None:
+        return True
+    return (
+        selection.window == Selection.affine(place, label, selection.start, selection.step).window
+    )
 
 
 def _affine(start: int, step: int, letter: str | None) -> str:

@@ -131,6 +131,8 @@ def _unicode(node: Formula, texts: Sequence[str]) -> str:
             return f"‖{texts[0]}‖"
         case Call("logdet", (_,), (), 0):
             return f"log det({texts[0]})"
+        case Call("commutation", (Number(), Number()), (), 0):
+            return f"K({','.join(texts)})"
         case Call(function, _, options, primes):
             return _called(SIGNS.get(function, function) + "′" * primes, texts, options)
         case Ones((size,)):

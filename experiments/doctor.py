@@ -1,0 +1,186 @@
+"""Which mistake does a wrong backward pass have, and can a machine say so?"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from experiments import style
+from experiments.harness import Claims, Grid, Result, main
+from experiments.slips import OPERATIONS, Operation, Slip
+from layouts.doctor import Diagnosis, diagnose
+
+# What the report shows, by the function and what was written in place of its gradient.
+GALLERY = (
+    ("W X, square", "G X⁻¹"),
+    ("W X, square", "G X"),
+    ("W X + b, by b", "G"),
+    ("tanh(W X)", "G Xᵀ"),
+    ("tanh(W X)", "(G ⊙ tanh(W X)) Xᵀ"),
+    ("mean (W x - y)²", "2 (W x - y) xᵀ"),
+    ("softmax of rows", "s ⊙ (1 - s) ⊙ G"),
+    ("softmax of rows", "s ⊙ (G - sum of all G ⊙ s)"),
+    ("layer norm", "G / σ"),
+    ("rows of a table", "dE[rows] = G"),
+    ("permutation", "G[p]"),
+    ("xᵀ A x", "2 A x"),
+    ("x + tanh(A x)", "Aᵀ (G ⊙ tanh′)"),
+)
+SMALL = ("W X, square", "W X + b, by b", "xᵀ A x", "permutation")
+# How a verdict fits: named first, named among others, or neither.
+FIRST, AMONG, MISSED = "named first", "among its candidates", "missed"
+COLOURS = {FIRST: style.BEST, AMONG: style.FORWARD, MISSED: style.REVERSE}
+UNEXPLAINED = "unexplained"
+
+
+def run(small: bool = False) -> Result:
+    """Diagnose the inverse in place of the transpose, then every slip of every operation."""
+    claims = Claims()
+    chosen = [op for op in OPERATIONS if not small or op.name in SMALL]
+    found = [
+        (op, slip, diagnose(op.forward, slip.backward, *op.args))
+        for op in chosen
+        for slip in op.slips()
+    ]
+    check_inverse(claims, found)
+    rights = check_right(claims, chosen)
+    cases = [case(op, slip, diagnosis) for op, slip, diagnosis in found]
+    named = check_named(claims, cases)
+    return Result(
+        question=str(__doc__),
+        finding=f"Yes. {named} of {len(cases)} wrong backward passes of {len(chosen)} operations "
+        f"were called by their mistake's name, and none of {rights} right ones was accused. "
+        "The inverse for the transpose is one of them.",
+        claims=tuple(claims.made),
+        grid=Grid(("function", "written for dX", "named", "what was done"), gallery(found)),
+        data={"cases": cases},
+    )
+
+
+def check_inverse(claims: Claims, found: Sequence[tuple[Operation, Slip, Diagnosis]]) -> None:
+    """The mistake that the first experiment is about."""
+    (seen,) = [d for op, slip, d in found if (op.name, slip.written) == GALLERY[0]]
+    first = seen.findings[0]
+    claims.check(
+        "dD X⁻¹ is named as the inverse for the transpose, and nothing else",
+        [f.kind for f in seen.findings] == ["inverse-for-transpose"] and first.certain,
+        f"{first.wrong} for {first.right}, to {first.residual:.0e} at {first.inputs} inputs",
+    )
+
+
+def check_right(claims: Claims, operations: Sequence[Operation]) -> int:
+    """Right passes, as the books have them and in other forms."""
+    passes = [(op, right) for op in operations for right in (op.right, *op.also)]
+    accused = [op.name for op, right in passes if not diagnose(op.forward, right, *op.args).ok]
+    claims.check(
+        "no right backward pass is accused, in whatever form it is written",
+        not accused,
+        f"{len(accused)} of {len(passes)} accused" + "".join(f", {name}" for name in accused),
+    )
+    return len(passes)
+
+
+def case(op: Operation, slip: Slip, diagnosis: Diagnosis) -> dict[str, Any]:
+    """What was asked and what was said, as data."""
+    kinds = [finding.kind for finding in diagnosis.findings]
+    fits = FIRST if kinds[:1] and kinds[0] in slip.kinds else MISSED
+    if fits == MISSED and set(kinds) & set(slip.kinds):
+        fits = AMONG
+    return {
+        "operation": op.name,
+        "written": slip.written,
+        "asked": slip.kinds[0],
+        "named": kinds[0] if kinds else "correct",
+        "fits": fits,
+        "certain": all(finding.certain for finding in diagnosis.findings),
+    }
+
+
+def check_named(claims: Claims, cases: Sequence[dict[str, Any]]) -> int:
+    """The share that is named, and what is said of the rest."""
+    counts = Counter(entry["fits"] for entry in cases)
+    claims.check(
+        "nine of ten mistakes are called by their name first",
+        counts[FIRST] >= 0.9 * len(cases),
+        f"{counts[FIRST]} of {len(cases)}, {counts[AMONG]} more among the candidates",
+    )
+    wrong = [entry for entry in cases if entry["fits"] == MISSED and entry["named"] != UNEXPLAINED]
+    sure = [f"{entry['operation']}: {entry['written']}" for entry in wrong if entry["certain"]]
+    claims.check(
+        "what is stated as certain is so; what is not known is called unexplained",
+        not sure,
+        f"{len(wrong)} called by another name, {len(sure)} of them as certain"
+        + "".join(f"; {name}" for name in sure),
+    )
+    return counts[FIRST]
+
+
+def gallery(found: Sequence[tuple[Operation, Slip, Diagnosis]]) -> tuple[tuple[str, ...], ...]:
+    """Reports in short."""
+    seen = {(op.name, slip.written): diagnosis for op, slip, diagnosis in found}
+    rows = []
+    for name, written in GALLERY:
+        if (name, written) in seen:
+            findings = seen[name, written].findings
+            kinds = " or ".join(dict.fromkeys(finding.kind for finding in findings))
+            rows.append((name, written, kinds, findings[0].message))
+    return tuple(rows)
+
+
+def draw(result: Result) -> Figure:
+    """The confusion matrix, and beside it the share of each operation's slips that is named."""
+    figure = style.figure(11, 7.6)
+    matrix, shares = figure.subplots(1, 2, width_ratios=(3, 1))
+    draw_matrix(matrix, result.data["cases"])
+    draw_shares(shares, result.data["cases"])
+    return figure
+
+
+def draw_matrix(axes: Axes, cases: Sequence[dict[str, Any]]) -> None:
+    """A count for each pair of the mistake that was made and the one that was named."""
+    asked = list(dict.fromkeys(sorted(entry["asked"] for entry in cases)))
+    others = sorted({entry["named"] for entry in cases} - {*asked, UNEXPLAINED})
+    columns = [*asked, *others, UNEXPLAINED]
+    counts = Counter((entry["asked"], entry["named"], entry["fits"]) for entry in cases)
+    for (row, column, fits), count in counts.items():
+        x, y = columns.index(column), asked.index(row)
+        axes.add_patch(_cell(x, y, COLOURS[fits]))
+        axes.text(x, y, str(count), ha="center", va="center", color="white", fontweight="bold")
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(asked) - 0.5, -0.5)
+    axes.set_xticks(range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(asked)), asked)
+    axes.set(title="The mistake that was made, and the name it was given", xlabel="named")
+    axes.set_ylabel("made")
+    axes.set_axisbelow(True)
+    axes.grid(color="#e6e8eb", linewidth=0.8)
+    axes.tick_params(length=0)
+    handles = [_cell(0, 0, colour) for colour in COLOURS.values()]
+    axes.legend(handles, COLOURS, loc="upper right", handlelength=1, handleheight=1)
+
+
+def draw_shares(axes: Axes, cases: Sequence[dict[str, Any]]) -> None:
+    """By operation, how its slips fared."""
+    names = list(dict.fromkeys(entry["operation"] for entry in cases))
+    counts = Counter((entry["operation"], entry["fits"]) for entry in cases)
+    start = np.zeros(len(names))
+    for fits, colour in COLOURS.items():
+        widths = np.array([counts[name, fits] for name in names])
+        axes.barh(names, widths, left=start, color=colour, height=0.7)
+        start = start + widths
+    axes.invert_yaxis()
+    axes.set(title="By operation", xlabel="wrong backward passes")
+    axes.tick_params(axis="y", length=0)
+
+
+def _cell(x: float, y: float, colour: str) -> Rectangle:
+    return Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=colour, linewidth=0)
+
+
+if __name__ == "__main__":
+    main(sys.modules[__name__])

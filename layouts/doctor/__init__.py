@@ -1,0 +1,6 @@
+"""The doctor: which mistake a hand-written gradient has."""
+
+from layouts.doctor.diagnose import diagnose
+from layouts.doctor.report import Diagnosis, Finding
+
+__all__ = ["Diagnosis", "Finding", "diagnose"]

@@ -1,0 +1,296 @@
+"""Guesses: what mistakes give at each input, be they made on the tape or on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from layouts.derive.tracing import Program
+from layouts.derive.writing import Writing
+from layouts.doctor.hypotheses import Hypothesis, both
+from layouts.doctor.indices import MOST_ARRAYS, Change, Values, Written
+from layouts.doctor.tape import Tape
+from layouts.errors import LayoutError
+from layouts.formulas.evaluating import evaluate
+from layouts.formulas.matrices import matrix_form
+from layouts.formulas.summands import Summand, written
+from layouts.formulas.tree import (
+    Call,
+    Derivative,
+    Entry,
+    Equation,
+    Formula,
+    Letter,
+    Name,
+    Power,
+    Quotient,
+    Sum,
+)
+from layouts.show.text import text
+
+Part = tuple[str, str, str]
+
+
+class Guess(Protocol):
+    """One mistake, or two."""
+
+    @property
+    def kind(self) -> str:
+        """Which mistake; two are joined by a plus."""
+
+    @property
+    def rank(self) -> int:
+        """How far-fetched it is."""
+
+    @property
+    def parts(self) -> list[Part]:
+        """Kind, message and correction of each mistake."""
+
+    def value(self, number: int) -> np.ndarray | None:
+        """What it gives at an input; None where it cannot be made."""
+
+    def formula(self) -> str:
+        """What is computed, as a formula; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class OnTape:
+    """An edit of the pull-back, step by step.
+
+    Attributes:
+        hypothesis: the edit.
+        tapes: a run of the function at each input.
+        variable: the input whose gradient is asked for.
+        others: more edits at the same time.
+    """
+
+    hypothesis: Hypothesis
+    tapes: Sequence[Tape]
+    variable: int
+    parts: list[Part] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.parts is None:
+            h = self.hypothesis
+            object.__setattr__(self, "parts", [(h.kind, h.message, h.correction)])
+
+    @property
+    def kind(self) -> str:
+        """Which mistake."""
+        return "+".join(kind for kind, _, _ in self.parts)
+
+    @property
+    def rank(self) -> int:
+        """How far-fetched it is."""
+        return self.hypothesis.rank
+
+    def value(self, number: int) -> np.ndarray | None:
+        """What it gives at an input; None where it cannot be made."""
+        try:
+            with np.errstate(all="ignore"):
+                found = self.hypothesis.gradients(self.tapes[number])[self.variable]
+        except (AssertionError, TypeError, ValueError):  # JAX's, where an edit makes no sense
+            return None
+        array = np.asarray(found, float)
+        return array if np.isfinite(array).all() else None
+
+    def formula(self) -> str:
+        """Nothing: an edit of a step is told in words."""
+        return ""
+
+    def with_(self, other: OnTape) -> OnTape | None:
+        """Both edits at once."""
+        edit = both(self.hypothesis.edit, other.hypothesis.edit)
+        if edit is None:
+            return None
+        joined = Hypothesis("", "", "", edit, self.rank + other.rank)
+        return OnTape(joined, self.tapes, self.variable, [*self.parts, *other.parts])
+
+
+@dataclass(frozen=True)
+class Page:
+    """The gradient by one variable as it is written, and its values at each input.
+
+    Attributes:
+        written: the gradient.
+        values: at each input.
+    """
+
+    written: Written
+    values: Sequence[Values]
+
+    def guesses(self) -> list[Guess]:
+        """All changes of one place."""
+        return [OnPage(self, change) for change in self.written.changes()]
+
+    def arrays(self, number: int) -> dict[str, np.ndarray]:
+        """The arrays that it is written with, at an input, by their formulas."""
+        found = {}
+        for formula in self.written.arrays:
+            try:
+                found[text(formula)] = self.values[number].array(formula)
+            except (LayoutError, TypeError, ValueError):
+                continue
+        return found
+
+    def text(self, summands: Sequence[Summand] | None = None) -> str:
+        """The gradient as a formula, with matrices where there is such a form."""
+        summands = self.written.summands if summands is None else summands
+        head, axes = self.written.head, self.written.axes
+        try:
+            form = matrix_form(summands, axes)
+        except (KeyError, ValueError, TypeError, IndexError):
+            form = None
+        if form is not None:
+            return text(Equation((head, form)))
+        indices = tuple(letter for letter in axes if letter is not None)
+        return text(Equation((Entry(head, indices), written(summands))))
+
+
+@dataclass(frozen=True)
+class OnPage:
+    """A change of the gradient as it is written."""
+
+    page: Page
+    change: Change
+    before: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> list[Part]:
+        """Kind, message and correction of each mistake."""
+        return [*self.before, (self.change.kind, self.change.message, self.change.correction)]
+
+    @property
+    def kind(self) -> str:
+        """Which mistake; two are joined by a plus."""
+        return "+".join(kind for kind, _, _ in self.parts)
+
+    @property
+    def rank(self) -> int:
+        """How far-fetched it is."""
+        return self.change.rank + 5 * len(self.before)
+
+    def value(self, number: int) -> np.ndarray | None:
+        """What it gives at an input; None where it cannot be made."""
+        try:
+            with np.errstate(all="ignore"):
+                found = self.page.values[number].total(self.change.summands, self.page.written.axes)
+        except (LayoutError, TypeError, ValueError, IndexError):
+            return None
+        return found if np.isfinite(found).all() else None
+
+    def formula(self) -> str:
+        """What is computed, as a formula."""
+        return self.page.text(self.change.summands)
+
+    def again(self) -> list[OnPage]:
+        """This change and one more."""
+        further = Written(
+            self.change.summands,
+            self.page.written.head,
+            self.page.written.axes,
+            self.page.written.arrays,
+            self.page.written.definitions,
+        )
+        return [OnPage(self.page, change, tuple(self.parts)) for change in further.changes()]
+
+
+def page_of(
+    program: Program,
+    leaf: int,
+    inputs: Sequence[tuple[Sequence[Any], Any]],
+) -> Page | None:
+    """Write the gradient by an input down.
+
+    Args:
+        program: the function, as `layouts.derive` sees it.
+        leaf: which of its inputs.
+        inputs: the leaves and the cotangent of each trial.
+
+    Returns:
+        The page; None where the gradient has no formula.
+    """
+    source = program.vertices[leaf]
+    writing = Writing(program, source)
+    summands = writing.gradient()
+    whole = summands is not None
+    if summands is None:
+        summands = writing.last_step()
+    head, axes = writing.head
+    out = program.output
+    if not out.shape:  # the cotangent of a scalar is a number that people forget
+        cotangent = Entry(Derivative(Name(writing.loss), Name(out.name)), ())
+        summands = tuple(Summand(factors=(cotangent,)).times(s) for s in summands)
+    if not summands:
+        return None
+    arrays = _arrays(summands, program, writing)
+    names = [vertex.name for vertex in program.vertices[: len(inputs[0][0])]]
+    values = []
+    for leaves, given in inputs:
+        known = program.values(dict(zip(names, leaves, strict=True)))
+        gradients = {out.name: given} if whole else _gradients(program, known, given)
+        known |= {f"d{writing.loss}/d{name}": g for name, g in gradients.items()}
+        values.append(Values(lambda formula, known=known: evaluate(formula, known)))  # type: ignore[misc]
+    definitions = {Name(v.name): v.formula for v in program.vertices if v.formula is not None}
+    return Page(Written(summands, head, axes, arrays, definitions), values)
+
+
+def _gradients(program: Program, values: dict[str, Any], cotangent: Any) -> dict[str, Any]:
+    """The gradient by every vertex."""
+    found = {program.output.name: jnp.asarray(cotangent)}
+    for child in reversed(program.vertices):
+        if child.compute is None or child.name not in found or not child.parents:
+            continue
+        arrays = [jnp.asarray(values[name]) for name in child.parents]
+        places = [n for n, a in enumerate(arrays) if jnp.issubdtype(a.dtype, jnp.floating)]
+
+        def of_floats(
+            *floats: Any, child: Any = child, arrays: list = arrays, places: list = places
+        ) -> Any:
+            whole = list(arrays)
+            for place, array in zip(places, floats, strict=True):
+                whole[place] = array
+            return child.compute(*whole)
+
+        _, pull = jax.vjp(of_floats, *(arrays[n] for n in places))
+        for place, pulled in zip(places, pull(found[child.name]), strict=True):
+            name = child.parents[place]
+            found[name] = found[name] + pulled if name in found else pulled
+    return found
+
+
+def _arrays(
+    summands: Sequence[Summand], program: Program, writing: Writing
+) -> dict[Formula, tuple[int, ...]]:
+    """Arrays that may be mistaken for one another: the factors', what is in them, the program's."""
+    found: dict[Formula, tuple[int, ...]] = {}
+    for summand in summands:
+        for factor in summand.factors:
+            if isinstance(factor, Entry):
+                found[factor.array] = _shape(factor.array, writing)
+    for vertex in program.vertices:
+        found.setdefault(Name(vertex.name), vertex.shape)
+        formula = vertex.formula
+        if isinstance(formula, Call) and not vertex.opaque and len(formula.operands) == 1:
+            found.setdefault(replace(formula, primes=1), vertex.shape)
+    for array in list(found):
+        for part in array.walk():
+            if isinstance(part, Call | Quotient | Power | Sum) and not _has_letters(part):
+                found.setdefault(part, _shape(part, writing))
+    return dict(list(found.items())[:MOST_ARRAYS])
+
+
+def _shape(formula: Formula, writing: Writing) -> tuple[int, ...]:
+    try:
+        return tuple(writing.shape_of(formula))
+    except LayoutError:
+        return (-1,)
+
+
+def _has_letters(formula: Formula) -> bool:
+    return any(isinstance(part, Letter) for part in formula.walk())

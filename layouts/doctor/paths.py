@@ -1,0 +1,259 @@
+"""Edits of paths: one left out, a statistic held constant, a unit passed straight through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from layouts.doctor.hypotheses import Hypothesis, at, of_cotangent
+from layouts.doctor.tape import Edit, Listing, Tape
+
+# Pairs of variables that a unit may lie between, and the largest of which a diagonal is taken.
+MOST_PAIRS = 60
+MOST_ENTRIES = 128
+
+
+def of_paths(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
+    """All edits of paths; their number is linear in the number of steps.
+
+    Args:
+        listing: the function.
+        tape: a run of it.
+    """
+    yield from _start(listing, tape)
+    yield from _uses(listing, tape)
+    yield from _constants(listing, tape)
+    yield from _units(listing, tape)
+
+
+def _start(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
+    """The cotangent dropped, or the output in its place."""
+    if listing.output is None:
+        return
+    yield Hypothesis(
+        "missing-cotangent",
+        "the cotangent is left out, as if it were ones",
+        "multiply by the cotangent: with ones in its place this looks right",
+        of_cotangent(listing.output, lambda g, t: np.ones_like(g)),
+        1,
+    )
+    output = listing.output
+    yield Hypothesis(
+        "missing-cotangent",
+        "the output stands where the cotangent belongs",
+        "start from the cotangent",
+        of_cotangent(output, lambda g, t: np.asarray(t.values[output])),
+        2,
+    )
+
+
+def _uses(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
+    """A variable is used more than once, and one use is left out."""
+    for variable in sorted(tape.active):
+        uses = [
+            use for use in listing.uses(variable) if use[1] in tape.places(listing.steps[use[0]])
+        ]
+        if len(uses) < 2:
+            continue
+        for number, place in uses:
+            statistic = _is_statistic(listing, tape, number, variable)
+            kind = "treated-as-constant" if statistic else "missing-path"
+            words = listing.steps[number].name
+            message = (
+                "a statistic of the input is treated as a constant"
+                if statistic
+                else "a variable is used more than once, and one of its paths is left out"
+            )
+            yield Hypothesis(
+                kind,
+                f"{message} (through {words})",
+                "add the cotangents of all paths",
+                at(number, place, lambda g, c, t: np.zeros_like(c)),
+                1,
+            )
+        if len(uses) == 2:
+            yield from _doubled(uses)
+
+
+def _doubled(uses: list[tuple[int, int]]) -> Iterator[Hypothesis]:
+    """One path counted twice and the other not at all, as in 2 A x for xᵀ A x."""
+    for one, other in (uses, uses[::-1]):
+        edit = Edit(
+            contributions={
+                one: lambda g, c, t: 2 * np.asarray(c),
+                other: lambda g, c, t: np.zeros_like(c),
+            }
+        )
+        yield Hypothesis(
+            "missing-path",
+            "one path is counted twice in place of both: right only where they are equal, as for a"
+            " symmetric matrix",
+            "add both paths, as (A + Aᵀ) x",
+            edit,
+            3,
+        )
+
+
+def _constants(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
+    """An intermediate is treated as a constant."""
+    for number, step in enumerate(listing.steps):
+        for variable in step.results:
+            if variable in tape.active and variable != listing.output:
+                yield Hypothesis(
+                    "treated-as-constant",
+                    f"the result of {step.name} is treated as a constant",
+                    "it depends on the input: pass its cotangent on",
+                    of_cotangent(variable, lambda g, t: np.zeros_like(g)),
+                    3 if _is_statistic(listing, tape, number, None) else 4,
+                )
+
+
+def _is_statistic(listing: Listing, tape: Tape, number: int, variable: int | None) -> bool:
+    """Whether a step, or what follows it alone, makes something smaller of its operand."""
+    step = listing.steps[number]
+    size = max((np.size(tape.operand(step, n)) for n in tape.places(step)), default=0)
+    for _ in range(6):
+        result = step.results[0]
+        if np.size(tape.values[result]) < size:
+            return step.name != "dot_general"
+        uses = listing.uses(result)
+        if len(uses) != 1 or result == listing.output:
+            return False
+        step = listing.steps[uses[0][0]]
+        if step.name in ("add", "sub", "dot_general"):
+            return False
+    return False
+
+
+def _units(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
+    """From a variable to one that all its paths lead to: passed through, or by its diagonal."""
+    for start, end in _pairs(listing, tape):
+        groups = (g for g in listing.groups if g.output == end and start in g.inputs)
+        name = next((g.name for g in groups), "")
+        what = name or "what lies between"
+        small = np.size(tape.values[end]) <= MOST_ENTRIES
+        entrywise = small and _is_entrywise(tape, start, end)
+        kind = "missing-activation-derivative" if name else _skipped(listing, start, end)
+        yield Hypothesis(
+            kind,
+            f"{what} is passed straight through, as if it were the identity",
+            f"multiply by the Jacobian of {what}",
+            Edit(skips={end: start}),
+            1 if name else 4 if kind != "missing-activation-derivative" else 6,
+        )
+        if small and not entrywise:
+            yield Hypothesis(
+                "diagonal-only",
+                f"of the Jacobian of {what} only the diagonal is used",
+                "each entry of the output depends on all entries that are normalised with it",
+                _diagonal_edit(listing, start, end),
+                2,
+            )
+        if small and (name or not entrywise):
+            yield Hypothesis(
+                "value-for-derivative",
+                f"the value of {what} stands where its derivative belongs",
+                f"multiply by the Jacobian of {what}",
+                _product_edit(listing, start, end),
+                2 if name else 3,
+            )
+
+
+def _skipped(listing: Listing, start: int, end: int) -> str:
+    """What is left out where a cotangent skips the steps between two variables."""
+    names = {step.name for step in listing.steps if start < step.results[0] <= end}
+    if names <= {"gather", "transpose", "rev", "reshape", "dynamic_slice", "concatenate", "slice"}:
+        return "permutation-not-inverted"
+    if names <= {"dot_general", "transpose", "mul", "div", "broadcast_in_dim", "select_n"}:
+        return "missing-factor"
+    return "missing-activation-derivative"
+
+
+def _pairs(listing: Listing, tape: Tape) -> list[tuple[int, int]]:
+    """Variables of one shape, the later one on every path from the earlier to the output."""
+    found = []
+    after = _dominators(listing, tape)
+    for start in sorted(tape.active):
+        shape = np.shape(tape.values[start])
+        for end in after.get(start, ()):
+            if end != start and np.shape(tape.values[end]) == shape and shape:
+                found.append((start, end))
+    grouped = {(n, g.output) for g in listing.groups for n in g.inputs}
+    found.sort(key=lambda pair: (pair not in grouped, pair[1] - pair[0]))
+    return found[:MOST_PAIRS]
+
+
+def _dominators(listing: Listing, tape: Tape) -> dict[int, list[int]]:
+    """For each variable those that all its paths to the output go through, nearest first."""
+    after: dict[int, set[int]] = {}
+    order: dict[int, int] = {}
+    if listing.output is not None:
+        after[listing.output] = {listing.output}
+    for number, step in enumerate(listing.steps):
+        order.update(dict.fromkeys(step.results, number))
+    for variable in sorted(tape.active, reverse=True):
+        if variable in after:
+            continue
+        ways = []
+        for number, place in listing.uses(variable):
+            step = listing.steps[number]
+            if place in tape.places(step):
+                ways += [after[n] for n in step.results if n in after]
+        if ways:
+            after[variable] = {variable} | set.intersection(*ways)
+    return {v: sorted(dominators) for v, dominators in after.items()}
+
+
+def _between(listing: Listing, tape: Tape, start: int, end: int, cotangent: Any) -> Any:
+    """A cotangent of one variable pulled back to an earlier one."""
+    found: dict[int, Any] = {end: cotangent}
+    for number in reversed(range(len(listing.steps))):
+        step = listing.steps[number]
+        if step.results[0] > end or step.results[-1] <= start:
+            continue
+        tape.step_back(number, found, Edit())
+    return found.get(start, np.zeros_like(tape.values[start]))
+
+
+def _is_entrywise(tape: Tape, start: int, end: int) -> bool:
+    """Whether the Jacobian is diagonal: seen by one cotangent with a single entry."""
+    value = np.asarray(tape.values[end])
+    one = np.zeros(value.size, value.dtype)
+    one[value.size // 2] = 1
+    pulled = np.array(_between(tape.listing, tape, start, end, one.reshape(value.shape))).ravel()
+    pulled[value.size // 2] = 0
+    return not np.abs(pulled).max(initial=0) > 1e-12
+
+
+def _diagonal(listing: Listing, tape: Tape, start: int, end: int) -> np.ndarray:
+    """The diagonal of a Jacobian, entry by entry."""
+    value = np.asarray(tape.values[end])
+    found = np.zeros(value.size, value.dtype)
+    for place in range(value.size):
+        one = np.zeros(value.size, value.dtype)
+        one[place] = 1
+        pulled = _between(listing, tape, start, end, one.reshape(value.shape))
+        found[place] = np.asarray(pulled).ravel()[place]
+    return found.reshape(value.shape)
+
+
+def _replaced_edit(listing: Listing, start: int, end: int, factor: Any) -> Edit:
+    """The cotangent of `end`, times an array, is all that `start` gets."""
+    return Edit(skips={end: start}, cotangents={end: lambda g, t: np.asarray(g) * factor(t)})
+
+
+def _diagonal_edit(listing: Listing, start: int, end: int) -> Edit:
+    known: dict[int, np.ndarray] = {}
+
+    def factor(tape: Tape) -> np.ndarray:
+        if id(tape) not in known:
+            known[id(tape)] = _diagonal(listing, tape, start, end)
+        return known[id(tape)]
+
+    return _replaced_edit(listing, start, end, factor)
+
+
+def _product_edit(listing: Listing, start: int, end: int) -> Edit:
+    return _replaced_edit(listing, start, end, lambda tape: np.asarray(tape.values[end]))

@@ -1,0 +1,351 @@
+"""The pull-back as a tape whose every step can be edited.
+
+A function is flattened into primitive equations and run once; each equation's own pull-back is
+kept. Accumulating the cotangents from the end gives the true gradient. An edit changes what one
+step passes on, and what it gives then is what a person would get who made that mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
+
+from layouts.naming.paper import on_paper
+from layouts.naming.units import unit_of
+from layouts.reader import bind
+
+CALLS = ("jit", "pjit", "closed_call", "core_call")
+
+
+@dataclass(frozen=True)
+class Group:
+    """A call that has a name, such as `softmax` or `relu`: steps that people think of as one.
+
+    Attributes:
+        name: the name.
+        inputs: the variables that it takes.
+        output: the variable that it returns.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    output: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One equation: `results = primitive(operands)`; an operand is a variable or a constant.
+
+    Attributes:
+        equation: the equation.
+        operands: for each the number of its variable; None for a constant.
+        constants: the constants' values, None for a variable.
+        results: the numbers of the variables that it makes.
+    """
+
+    equation: JaxprEqn
+    operands: tuple[int | None, ...]
+    constants: tuple[Any, ...]
+    results: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The primitive's name, or the name of the library function that is called."""
+        unit = unit_of(self.equation)
+        return unit.name if unit else self.equation.primitive.name
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The primitive's parameters."""
+        return self.equation.params
+
+    def run(self, arrays: Sequence[Any]) -> Sequence[Any]:
+        """The results for other operands."""
+        return bind(self.equation, arrays)
+
+
+@dataclass
+class Listing:
+    """A function as a list of steps.
+
+    Attributes:
+        steps: in order.
+        groups: the calls with names.
+        inputs: the variables of the arguments' leaves.
+        output: the variable of the result; None where it is a constant.
+        count: how many variables there are.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    inputs: tuple[int, ...] = ()
+    output: int | None = None
+    count: int = 0
+
+    def uses(self, variable: int) -> list[tuple[int, int]]:
+        """The steps and operands where a variable is used."""
+        return [
+            (n, place)
+            for n, step in enumerate(self.steps)
+            for place, operand in enumerate(step.operands)
+            if operand == variable
+        ]
+
+
+def listing(fun: Callable, leaves: Sequence[Any]) -> Listing:
+    """Flatten a function of arrays that returns one array.
+
+    Example:
+        >>> found = listing(lambda x: jnp.sin(x) * 2, [jnp.ones(3)])
+        >>> [step.name for step in found.steps]
+        ['sin', 'mul']
+    """
+    closed = jax.make_jaxpr(on_paper(fun))(*leaves)
+    found = Listing()
+    found.inputs = tuple(range(len(leaves)))
+    found.count = len(leaves)
+    atoms: dict[Any, Any] = dict(zip(closed.jaxpr.invars, found.inputs, strict=True))
+    (output,) = _flatten(found, closed.jaxpr, closed.consts, atoms)
+    found.output = output if isinstance(output, int) else None
+    return found
+
+
+class _Constant:
+    def __init__(self, value: Any):
+        self.value = value
+
+
+def _flatten(
+    found: Listing, jaxpr: Jaxpr, constants: Sequence[Any], atoms: dict[Any, Any]
+) -> list[Any]:
+    """Append a jaxpr's equations, its variables numbered; returns its outputs."""
+    for var, array in zip(jaxpr.constvars, constants, strict=True):
+        atoms[var] = _Constant(array)
+
+    def lookup(atom: Any) -> Any:
+        return _Constant(atom.val) if isinstance(atom, Literal) else atoms[atom]
+
+    for equation in jaxpr.eqns:
+        operands = [lookup(atom) for atom in equation.invars]
+        body = _body(equation)
+        if body is not None:
+            inner = dict(zip(body.jaxpr.invars, operands, strict=True))
+            outputs = _flatten(found, body.jaxpr, body.consts, inner)
+            variables = tuple(n for n in operands if isinstance(n, int))
+            if len(outputs) == 1 and isinstance(outputs[0], int) and variables:
+                name = str(equation.params.get("name", "")).strip("_")
+                found.groups.append(Group(name, variables, outputs[0]))
+        else:
+            outputs = list(range(found.count, found.count + len(equation.outvars)))
+            found.count += len(outputs)
+            found.steps.append(
+                Step(
+                    equation,
+                    tuple(n if isinstance(n, int) else None for n in operands),
+                    tuple(None if isinstance(n, int) else n.value for n in operands),
+                    tuple(outputs),
+                )
+            )
+        atoms.update(zip(equation.outvars, outputs, strict=True))
+    return [lookup(atom) for atom in jaxpr.outvars]
+
+
+def _body(equation: JaxprEqn) -> Any:
+    """What a call runs, unless people write it as one."""
+    if equation.primitive.name in CALLS and not unit_of(equation):
+        return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+    return None
+
+
+# What an edit passes on in place of a step's contribution to an operand: given the cotangents of
+# the step's results, the true contribution, and the tape. None stands for nothing.
+Contribution = Callable[[list[Any], Any, "Tape"], Any]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is changed in a pull-back.
+
+    Attributes:
+        contributions: by step and operand, what is passed on there.
+        cotangents: by variable, what becomes of its cotangent when it is complete.
+        skips: by variable, the earlier one that takes its cotangent as it is.
+    """
+
+    contributions: Mapping[tuple[int, int], Contribution] = field(default_factory=dict)
+    cotangents: Mapping[int, Callable[[Any, Tape], Any]] = field(default_factory=dict)
+    skips: Mapping[int, int] = field(default_factory=dict)
+
+
+class Tape:
+    """A function run at given arrays, its pull-backs kept.
+
+    Args:
+        found: the function's steps.
+        leaves: the arrays.
+        cotangent: the output's cotangent.
+    """
+
+    def __init__(self, found: Listing, leaves: Sequence[Any], cotangent: Any):
+        """Run the function, step by step."""
+        self.listing, self.cotangent = found, cotangent
+        self.values: dict[int, Any] = dict(zip(found.inputs, map(jnp.asarray, leaves), strict=True))
+        self.active = {n for n in found.inputs if _inexact(self.values[n])}
+        self.pulls: list[Callable | None] = []
+        self._descendants: dict[int, set[int | None]] = {}
+        for step in found.steps:
+            self._run(step)
+
+    def operand(self, step: Step, place: int) -> Any:
+        """The value of an operand."""
+        variable = step.operands[place]
+        return step.constants[place] if variable is None else self.values[variable]
+
+    def operands(self, step: Step) -> list[Any]:
+        """The values of all operands."""
+        return [self.operand(step, place) for place in range(len(step.operands))]
+
+    def places(self, step: Step) -> list[int]:
+        """The operands that a derivative passes through."""
+        return [n for n, variable in enumerate(step.operands) if variable in self.active]
+
+    def pull(self, step: Step, operands: Sequence[Any], place: int, cotangents: list[Any]) -> Any:
+        """A step's pull-back to one operand, at other operands than its own."""
+
+        def of_one(array: Any) -> Any:
+            return self._outputs(step, [*operands[:place], array, *operands[place + 1 :]])
+
+        return jax.vjp(of_one, operands[place])[1](cotangents)[0]
+
+    def push(self, step: Step, place: int, tangent: Any) -> Any:
+        """A step's push-forward from one operand."""
+        operands = self.operands(step)
+
+        def of_one(array: Any) -> Any:
+            return self._outputs(step, [*operands[:place], array, *operands[place + 1 :]])[0]
+
+        return jax.jvp(of_one, (operands[place],), (tangent,))[1]
+
+    def gradients(self, edit: Edit | None = None) -> dict[int, Any]:
+        """The cotangents of the inputs, with an edit made; those that nothing reaches are zero."""
+        edit = edit or Edit()
+        first = self._first(edit)
+        found = dict(self.before[first])
+        for number in reversed(range(first + 1)):
+            self.step_back(number, found, edit)
+        for variable in self.listing.inputs:
+            if variable in found and variable in edit.cotangents:
+                found[variable] = edit.cotangents[variable](found[variable], self)
+        return {
+            n: found.get(n, jnp.zeros_like(self.values[n]))
+            for n in self.listing.inputs
+            if n in self.active
+        }
+
+    @cached_property
+    def before(self) -> list[dict[int, Any]]:
+        """The cotangents that wait when each step is about to pass on its own, nothing edited."""
+        found: dict[int, Any] = {}
+        if self.listing.output is not None:
+            found[self.listing.output] = self.cotangent
+        states: list[dict[int, Any]] = []
+        for number in reversed(range(len(self.listing.steps))):
+            states.append(dict(found))
+            self.step_back(number, found, Edit())
+        return states[::-1] or [found]
+
+    def _first(self, edit: Edit) -> int:
+        """The last step that an edit touches: those after it pass on what they always do."""
+        touched = {number for number, _ in edit.contributions}
+        made = {n: number for number, step in enumerate(self.listing.steps) for n in step.results}
+        touched |= {made.get(n, 0) for n in (*edit.cotangents, *edit.skips)}
+        return max(touched, default=0)
+
+    def depends(self, edit: Edit, variable: int) -> bool:
+        """Whether an edit can change the gradient by an input: whether it lies on its paths."""
+        after = self.descendants(variable)
+        places = {self.listing.steps[n].operands[place] for n, place in edit.contributions}
+        return bool(after & {*places, *edit.cotangents, *edit.skips.values()})
+
+    def descendants(self, variable: int) -> set[int | None]:
+        """A variable and all that is made of it."""
+        if variable not in self._descendants:
+            found: set[int | None] = {variable}
+            for step in self.listing.steps:
+                if found & {*step.operands}:
+                    found |= {*step.results}
+            self._descendants[variable] = found
+        return self._descendants[variable]
+
+    def _run(self, step: Step) -> None:
+        operands = self.operands(step)
+        places = self.places(step)
+        if not places:
+            outputs, pull = self._outputs(step, operands), None
+        else:
+
+            def of_active(*arrays: Any) -> Any:
+                given = list(operands)
+                for place, array in zip(places, arrays, strict=True):
+                    given[place] = array
+                return self._outputs(step, given)
+
+            outputs, pull = jax.vjp(of_active, *(operands[place] for place in places))
+        for variable, output in zip(step.results, outputs, strict=True):
+            self.values[variable] = output
+            if pull is not None and _inexact(output):
+                self.active.add(variable)
+        self.pulls.append(pull)
+
+    @staticmethod
+    def _outputs(step: Step, operands: Sequence[Any]) -> list[Any]:
+        return list(step.run(operands))
+
+    def step_back(self, number: int, found: dict[int, Any], edit: Edit) -> None:
+        """Pass the cotangents of one step's results on to its operands."""
+        step, pull = self.listing.steps[number], self.pulls[number]
+        given = [found.pop(n, None) for n in step.results]
+        for place, variable in enumerate(step.results):
+            if given[place] is not None and variable in edit.cotangents:
+                given[place] = edit.cotangents[variable](given[place], self)
+        if all(cotangent is None for cotangent in given):
+            return
+        target = edit.skips.get(step.results[0])
+        if target is not None:
+            _add(found, target, given[0])
+            return
+        if pull is None:
+            return
+        whole = [
+            _zero(self.values[n]) if cotangent is None else cotangent
+            for n, cotangent in zip(step.results, given, strict=True)
+        ]
+        contributions = pull(whole)
+        for place, contribution in zip(self.places(step), contributions, strict=True):
+            change = edit.contributions.get((number, place))
+            if change is not None:
+                contribution = change(whole, contribution, self)
+            if contribution is not None:
+                _add(found, step.operands[place], contribution)
+
+
+def _add(found: dict[int, Any], variable: int | None, contribution: Any) -> None:
+    assert variable is not None
+    found[variable] = found[variable] + contribution if variable in found else contribution
+
+
+def _zero(value: Any) -> Any:
+    if _inexact(value):
+        return jnp.zeros_like(value)
+    return np.zeros(jnp.shape(value), jax.dtypes.float0)
+
+
+def _inexact(value: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(value), jnp.inexact)
