@@ -18,6 +18,7 @@ EXPERIMENTS = (
     "transpose_not_inverse",
     "matmul_gradient",
     "gradient_form",
+    "doctor",
     "multiplication_order",
     "layout_table",
     "digits",

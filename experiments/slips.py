@@ -21,11 +21,13 @@ class Slip:
         kinds: what it may be called, the best name first.
         written: what it computes, as people write it.
         backward: the pass.
+        own: whether it is a slip of this operation, and not one that any operation allows.
     """
 
     kinds: tuple[str, ...]
     written: str
     backward: Callable[..., Any]
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class Operation:
     def slips(self) -> Iterator[Slip]:
         """Its own slips, then those that any operation allows."""
         for kinds, written, backward in self.own:
-            yield Slip(tuple(kinds.split()), written, backward)
+            yield Slip(tuple(kinds.split()), written, backward, own=True)
         right, shape = self.right, self.args[0].shape
         yield Slip(("sign",), "-dX", lambda G, *a: -right(G, *a))
         yield Slip(("constant-factor",), "2 dX", lambda G, *a: 2 * right(G, *a))
-        if jax.eval_shape(self.forward, *self.args).shape:
-            ones = "dX, with ones for G"
+        if np.abs(right(1.0 + 0 * self.forward(*self.args), *self.args)).max() > 1e-9:
+            ones = "dX, with ones for G"  # a softmax's is zero then, and tells nothing
             yield Slip(("missing-cotangent",), ones, lambda G, *a: right(np.ones_like(G), *a))
         if len(shape) == 2 and shape[0] != shape[1] and 1 not in shape:
             yield Slip(("transposed-layout",), "dXᵀ", lambda G, *a: right(G, *a).T)
@@ -97,6 +99,28 @@ def by_layer_norm(G: Any, X: Any) -> Any:
 def scores(Q: Any, K: Any) -> Any:
     """Attention weights, in NumPy."""
     return softmax(Q @ K.T / np.sqrt(Q.shape[1]))
+
+
+def sigmoid(Z: Any) -> Any:
+    """In NumPy."""
+    return 1 / (1 + np.exp(-Z))
+
+
+def rms(X: Any) -> Any:
+    """Of each row."""
+    return np.sqrt((X**2).mean(1, keepdims=True))
+
+
+def by_last_step(G: Any, A: Any, x: Any) -> Any:
+    """What the second A of tanh(A tanh(A x)) gets."""
+    h = np.tanh(A @ x)
+    return np.outer(G * (1 - np.tanh(A @ h) ** 2), h)
+
+
+def by_first_step(G: Any, A: Any, x: Any) -> Any:
+    """What the first A gets."""
+    h = np.tanh(A @ x)
+    return np.outer(A.T @ (G * (1 - np.tanh(A @ h) ** 2)) * (1 - h**2), x)
 
 
 def placed(G: Any, places: Any, shape: tuple[int, ...], add: bool) -> Any:
@@ -412,5 +436,74 @@ OPERATIONS = (
         lambda G, x: (G - x * (x @ G) / (x @ x)) / np.linalg.norm(x),
         (lambda G, x: (np.eye(5) - np.outer(x, x) / (x @ x)) @ G / np.sqrt(x @ x),),
         (("treated-as-constant missing-path", "G / ‖x‖", lambda G, x: G / np.linalg.norm(x)),),
+    ),
+    Operation(
+        "σ(Z)",
+        jax.nn.sigmoid,
+        normal((4, 5)),
+        lambda G, Z: G * sigmoid(Z) * (1 - sigmoid(Z)),
+        (lambda G, Z: G / (2 + 2 * np.cosh(Z)),),
+        (
+            ("value-for-derivative", "G ⊙ σ(Z)", lambda G, Z: G * sigmoid(Z)),
+            ("wrong-point", "G ⊙ Z ⊙ (1 - Z)", lambda G, Z: G * Z * (1 - Z)),
+            ("wrong-point", "G ⊙ (1 - σ(Z)²)", lambda G, Z: G * (1 - sigmoid(Z) ** 2)),
+            ("missing-activation-derivative", "G", lambda G, Z: G),
+        ),
+    ),
+    Operation(
+        "relu(W X)",
+        lambda W, X: jax.nn.relu(W @ X),
+        normal((4, 3), (3, 5)),
+        lambda G, W, X: (G * (W @ X > 0)) @ X.T,
+        (lambda G, W, X: np.where(W @ X > 0, G, 0.0) @ X.T,),
+        (
+            ("missing-activation-derivative", "G Xᵀ", lambda G, W, X: G @ X.T),
+            ("wrong-point", "relu(G) Xᵀ", lambda G, W, X: np.maximum(G, 0) @ X.T),
+        ),
+    ),
+    Operation(
+        "tanh(A tanh(A x))",
+        lambda A, x: jnp.tanh(A @ jnp.tanh(A @ x)),
+        normal((5, 5), (5,)),
+        lambda G, A, x: by_last_step(G, A, x) + by_first_step(G, A, x),
+        (lambda G, A, x: by_first_step(G, A, x) - by_last_step(-G, A, x),),
+        (
+            ("missing-path", "the last step alone", by_last_step),
+            ("missing-path", "the first step alone", by_first_step),
+        ),
+    ),
+    Operation(
+        "RMS norm with scale",
+        lambda X, w: w * X / jnp.sqrt(jnp.mean(X**2, axis=1, keepdims=True)),
+        normal((4, 5), (5,)),
+        lambda G, X, w: (w * G - X * (w * G * X).mean(1, keepdims=True) / rms(X) ** 2) / rms(X),
+        (lambda G, X, w: w * G / rms(X) - X * ((G * X) @ w)[:, None] / 5 / rms(X) ** 3,),
+        (
+            ("treated-as-constant missing-path", "w ⊙ G / rms", lambda G, X, w: w * G / rms(X)),
+            (
+                "missing-factor",
+                "no w",
+                lambda G, X, w: (G - X * (G * X).mean(1, keepdims=True) / rms(X) ** 2) / rms(X),
+            ),
+        ),
+    ),
+    Operation(
+        "dropout",
+        lambda X, M: X * M / 0.8,
+        (*normal((4, 3)), (np.arange(12).reshape(4, 3) % 4 > 0) * 1.0),
+        lambda G, X, M: G * M / 0.8,
+        (lambda G, X, M: np.where(M > 0, G, 0.0) * 1.25,),
+        (
+            ("missing-factor", "G / 0.8", lambda G, X, M: G / 0.8),
+            ("constant-factor missing-factor", "G ⊙ M", lambda G, X, M: G * M),
+        ),
+    ),
+    Operation(
+        "log det A",
+        lambda A: jnp.linalg.slogdet(A)[1],
+        (INVERTIBLE,),
+        lambda G, A: G * inv(A).T,
+        (lambda G, A: G * inv(A.T),),
+        (("operand-not-transposed transposed-layout", "A⁻¹", lambda G, A: G * inv(A)),),
     ),
 )

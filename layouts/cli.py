@@ -1,4 +1,4 @@
-"""The command line: `layouts explore`, `layouts derive`, `layouts textbooks`."""
+"""The command line: `layouts explore`, `layouts derive`, `layouts check`, `layouts textbooks`."""
 
 import argparse
 import json
@@ -15,15 +15,26 @@ from typing import Any
 import layouts
 from layouts.conventions import Convention, Layout, catalogue
 from layouts.errors import LayoutError
-from layouts.explore import derivation, explore, write
+from layouts.explore import derivation, diagnosis, explore, write
 from layouts.expressions import load, parse_binding
-from layouts.printing import FORMATS, derivation_text, print_catalogue, print_exploration
+from layouts.expressions.grammar import shorten
+from layouts.expressions.loading import Loaded, find
+from layouts.formulas.evaluating import names
+from layouts.formulas.parsing import parse
+from layouts.printing import (
+    FORMATS,
+    derivation_text,
+    diagnosis_text,
+    print_catalogue,
+    print_exploration,
+)
 
 EXAMPLES = """examples:
   layouts explore "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W
   layouts explore "softmax(z)" z=7 --json
   layouts explore mymodule:myfunction W=4x3 X=3x5
   layouts derive "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W
+  layouts check "W @ X" "dD @ inv(X)" W=4x4 X=4x4 --wrt W
   layouts textbooks
 """
 SHAPES_AND_FUNCTIONS = """shapes:
@@ -58,6 +69,23 @@ examples:
   layouts derive "softmax(z)" z=1000000 --no-check
   layouts derive mymodule:loss W=4x3 X=3x5 --format latex
 """
+CHECK_EXAMPLES = f"""{SHAPES_AND_FUNCTIONS}
+backward:
+  A formula of the inputs and of one more name, the cotangent of the output: dD @ X.T,
+  or as on paper, ∂L/∂D Xᵀ. Or module:function, called with NumPy arrays: the cotangent,
+  then the inputs in the function's order. Left out, the function's own custom_vjp is
+  held against what it computes.
+
+exit status:
+  0 it is right, 1 it is wrong, 2 the input cannot be used
+
+examples:
+  layouts check "W @ X" "dD @ inv(X)" W=4x4 X=4x4 --wrt W
+  layouts check "tanh(W @ x)" "(g * (1 - tanh(W @ x)**2)) @ x.T" W=4x3 x=3 --cotangent g
+  layouts check "softmax(z)" mymodule:backward z=7 --seed 1
+  layouts check mymodule:forward mymodule:backward W=4x3 X=3x5 --wrt W,X --json
+  layouts check mymodule:with_custom_vjp W=4x3 X=3x5 --wrt X
+"""
 TEXTBOOKS_EXAMPLES = """examples:
   layouts textbooks
   layouts textbooks --json
@@ -71,8 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; those of the process unless given.
 
     Returns:
-        The exit status: 0; 2 for a user's mistake, said in one line on stderr; 130 when
-        interrupted; 141 when nobody reads the output any more.
+        The exit status: 0; 1 for a gradient that is wrong; 2 for a user's mistake, said in one
+        line on stderr; 130 when interrupted; 141 when nobody reads the output any more.
 
     Raises:
         SystemExit: as argparse does, with 0 for --help and 2 for arguments that it refuses.
@@ -82,9 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # δ and ⊗ on a terminal without them
     try:
         arguments = _parse(sys.argv[1:] if argv is None else argv)
-        arguments.run(arguments)
+        status = arguments.run(arguments)
         sys.stdout.flush()
-        return 0
+        return status or 0
     except (LayoutError, TypeError) as error:
         message, _, _ = str(error).partition("\n")
         print(f"layouts: error: {message}", file=sys.stderr)
@@ -124,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_explore(commands)
     _add_derive(commands)
+    _add_check(commands)
     _add_textbooks(commands)
     return parser
 
@@ -187,6 +216,34 @@ def _add_derive(commands: Any) -> None:
     command.set_defaults(run=_derive)
 
 
+def _add_check(commands: Any) -> None:
+    command = commands.add_parser(
+        "check",
+        help="say whether a hand-written gradient is right, and if not, which mistake it has",
+        description="Hold a backward pass against JAX's derivative at random inputs, in float64. "
+        "If it is\nwrong, name the mistake that explains it, with the right formula beside the "
+        "wrong one.",
+        epilog=CHECK_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("function", help="an expression, or module:function")
+    command.add_argument("backward", help="a formula, or module:function; see below")
+    command.add_argument("shapes", nargs="*", metavar="NAME=SHAPE", help="such as W=4x3")
+    command.add_argument(
+        "--wrt",
+        metavar="NAMES",
+        help="the input that the gradient is by (the first), or several, as in W,X",
+    )
+    command.add_argument(
+        "--cotangent", metavar="NAME", help="what the formula calls it (its one other name)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the standard normal inputs (0)")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--html", action="store_true", help="print a page that stands alone")
+    command.set_defaults(run=_check)
+
+
 def _add_function(command: Any) -> None:
     """What is differentiated, and by what."""
     command.add_argument("function", help="an expression, or module:function")
@@ -244,6 +301,40 @@ def _derive(arguments: argparse.Namespace) -> None:
     except OSError as error:
         remedy = "name a file in a directory that is there"
         raise LayoutError("--output", "a file to write", str(error), remedy) from error
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """`layouts check`."""
+    text, shapes = arguments.backward.strip(), list(arguments.shapes)
+    if re.match(r"\w+=", text):  # no backward: the function has a custom_vjp
+        text, shapes = "", [text, *shapes]
+    wrt = [name.strip() for name in arguments.wrt.split(",")] if arguments.wrt else []
+    with redirect_stdout(sys.stderr):
+        loaded = load(arguments.function, _bindings(shapes))
+        backward = _backward(text, loaded, arguments.cotangent)
+        found = diagnosis(loaded.call, backward, loaded.inputs, wrt, seed=arguments.seed)
+    if arguments.json:
+        asked = {"function": loaded.text, "backward": text or None, "shapes": dict(loaded.inputs)}
+        _print_json({**asked, "seed": arguments.seed, **found.as_json()})
+    else:
+        print(diagnosis_text(loaded, text, found, html=arguments.html))
+    return 0 if found.ok else 1
+
+
+def _backward(text: str, loaded: Loaded, cotangent: str | None) -> Any:
+    """What a text names as a backward pass: a function, a formula, or with no text nothing."""
+    if not text:
+        return None
+    if re.fullmatch(r"[^\s:]+:[^\s:\[\],]+", text):
+        return find(text)
+    if cotangent is not None:
+        wanted = names(parse(cotangent))
+        for name in names(parse(text)):
+            if name not in (*loaded.inputs, *wanted):
+                expected = f"a formula of {', '.join((*loaded.inputs, *wanted))}"
+                remedy = "mend the name, or name the cotangent by --cotangent"
+                raise LayoutError(shorten(text), expected, name, remedy)
+    return text
 
 
 def _bindings(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -12,6 +12,8 @@ import numpy as np
 from layouts.conventions import Convention, arrange
 from layouts.costs import CONVENTION, CostReport, cost
 from layouts.derive import Derivation, derive
+from layouts.doctor import Diagnosis, diagnose
+from layouts.doctor.adapters import diagnose_vjp
 from layouts.errors import LayoutError
 from layouts.expressions.grammar import guess, shorten
 from layouts.jacobian import Jacobian
@@ -242,6 +244,50 @@ def derivation(
         args = [jax.random.normal(key, s) for key, s in zip(keys, inputs.values(), strict=True)]
     _check_output(_run(lambda: jax.eval_shape(fun, *args), "run on these shapes", last=True))
     return _run(lambda: derive(fun, place)(*args), "be differentiated", last=True)
+
+
+def diagnosis(
+    fun: Callable,
+    backward: Any,
+    inputs: Mapping[str, Shape],
+    wrt: Sequence[str] = (),
+    *,
+    seed: int = 0,
+) -> Diagnosis:
+    """Whether a hand-written gradient is right, at standard normal inputs in float64.
+
+    Args:
+        fun: takes arrays by position, returns one array; its parameters' names are those of inputs.
+        backward: a formula, or `backward(cotangent, *arrays)`; None for a function with a
+            `jax.custom_vjp` of its own.
+        inputs: the shape of each argument, by name.
+        wrt: the inputs to differentiate by; the first unless told. For several, backward returns a
+            tuple.
+        seed: of the random inputs.
+
+    Raises:
+        LayoutError: `wrt` is no input, the function fails on these shapes or returns no array, the
+            formula cannot be read.
+
+    Example:
+        >>> inputs = {"W": (4, 3), "X": (3, 5)}
+        >>> print(diagnosis(lambda W, X: W @ X, "-dD @ X.T", inputs).summary)
+        mistake: sign in the gradient by W
+    """
+    wanted = [_input(name, inputs) for name in wrt or (None,)]
+    places = [list(inputs).index(name) for name in wanted]
+    argnums = places[0] if len(places) == 1 else places
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(seed), len(inputs))
+        args = [jax.random.normal(key, s) for key, s in zip(keys, inputs.values(), strict=True)]
+        _check_output(_run(lambda: jax.eval_shape(fun, *args), "run on these shapes", last=True))
+
+        def found() -> Diagnosis:
+            if backward is None:
+                return diagnose_vjp(fun, *args, argnums=argnums)
+            return diagnose(fun, backward, *args, argnums=argnums)
+
+        return _run(found, "be differentiated", last=True)
 
 
 @dataclass(frozen=True)

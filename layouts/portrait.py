@@ -70,6 +70,7 @@ def _formula(J: Entries) -> Iterator[Markup]:
     if equation is None:
         yield formula(text)
         return
+    yield tag("style", Markup(".layouts .formula math{math-style:normal;font-size:1.2em}"))
     yield tag("div", Markup(mathml(equation, "inline")), class_="formula")
     yield tag("p", code(text), class_="muted")
 

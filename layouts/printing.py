@@ -14,9 +14,11 @@ from layouts.conventions.catalogue import CASES, EXPLANATION, Entry
 from layouts.conventions.cells import Layout
 from layouts.costs import CONVENTION
 from layouts.derive import Derivation
+from layouts.doctor import Diagnosis
 from layouts.explore import MOST_COLUMNS, MOST_ENTRIES, Exploration, Written
+from layouts.expressions.loading import Loaded
 from layouts.program import Cost
-from layouts.show.html import Markup, page
+from layouts.show.html import Markup, page, tag
 
 # How a derivation is printed.
 FORMATS = ("text", "ascii", "latex", "html", "json")
@@ -68,6 +70,23 @@ def derivation_text(text: str, found: Derivation, form: str, layout: Layout | No
     # A terminal's lines are its own; a file's are as wide as a page.
     width = max(40, _console().width)
     return found.text("ascii" if form == "ascii" else "unicode", width, layout)
+
+
+def diagnosis_text(loaded: Loaded, backward: str, found: Diagnosis, *, html: bool = False) -> str:
+    """A diagnosis as text, or as a page.
+
+    Args:
+        loaded: the function.
+        backward: what was held against it; empty for its own custom_vjp.
+        found: the diagnosis.
+        html: whether to write a page.
+    """
+    inputs = ", ".join(f"{name} {_times(shape)}" for name, shape in loaded.inputs.items())
+    head = f"{_cut(loaded.text)}, with {inputs}"
+    asked = f"checked: {_cut(backward or 'its own custom_vjp')}"
+    if html:
+        return page(found.summary, tag("p", head), tag("p", asked), Markup(found.html()))
+    return f"{head}\n{asked}\n\n{found}"
 
 
 def print_catalogue(layouts: Sequence[Entry], textbooks: Sequence[Entry]) -> None:

@@ -4,7 +4,8 @@ A row of the table is a function in JAX, the sizes of its arguments (it is diffe
 first; `+`: all are positive), the layout and the source; below it the source's formula, and what
 `layouts.derive` prints in the same layout.
 
-`columns` is the numerator layout with matrices stacked by columns, vec(A X B) = (Bᵀ ⊗ A) vec(X).
+`columns` is the numerator layout with matrices stacked by columns: vec(A X B) = (Bᵀ ⊗ A) vec(X),
+and K(m,n) vec(A) = vec(Aᵀ) for an m×n matrix A. A name such as z1, v or D is the derivation's own.
 Wikipedia's are the tables of "Matrix calculus"; the numbers are equations of the Matrix Cookbook
 of November 2012; Magnus and Neudecker's are in chapters 9 and 10 of Matrix Differential Calculus.
 What has no source is folklore.

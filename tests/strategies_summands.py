@@ -81,7 +81,11 @@ def products(draw, target):
     for _ in range(draw(st.integers(0 if target else 1, 4))):
         rank = draw(st.sampled_from([0, 1, 1, 2, 2, 2]))
         indices = tuple(
-            draw(st.sampled_from([Number(0), *pool]) if draw(st.booleans()) else st.sampled_from(pool))
+            draw(
+                st.sampled_from([Number(0), *pool])
+                if draw(st.booleans())
+                else st.sampled_from(pool)
+            )
             for _ in range(rank)
         )
         if rank == 2 and draw(st.integers(0, 5)) == 0:

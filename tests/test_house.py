@@ -38,6 +38,8 @@ READERS = {
     "layouts.reader",
     "layouts.counting",
     "layouts.derive.tracing",
+    "layouts.doctor.primal",
+    "layouts.doctor.tape",
     "layouts.naming.paper",
     "layouts.naming.reading",
     "layouts.naming.units",

@@ -72,7 +72,6 @@ class Truth:
     @cached_property
     def gradients(self) -> dict[str, Any]:
         """The gradient of the loss by each vertex that can be differentiated by."""
-
         cotangent = self.cotangent
 
         def compute(values: dict[str, Any], leaves: Sequence[Any]) -> dict[str, Any]:

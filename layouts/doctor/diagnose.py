@@ -21,6 +21,7 @@ from layouts.doctor.evidence import (
     perturbed,
     tolerance,
 )
+from layouts.doctor.functions import of_function
 from layouts.doctor.guesses import Guess, OnPage, OnTape, Page, page_of
 from layouts.doctor.hypotheses import Hypothesis
 from layouts.doctor.paths import of_paths
@@ -504,6 +505,8 @@ class _Examination:
         page = self._page(leaf, trials)
         if page is not None:
             guesses += page.guesses()
+        inputs = [(trial.leaves, trial.cotangent) for trial in trials]
+        guesses += of_function(self._program, leaf, inputs)
         return sorted(guesses, key=lambda guess: guess.rank)
 
     def _page(self, leaf: int, trials: Sequence[_Trial]) -> Page | None:

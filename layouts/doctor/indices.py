@@ -286,6 +286,9 @@ class Written:
     def _instead(self, array: Formula) -> Iterator[tuple[Formula, str, str, int]]:
         """What may be taken for an array: of a derivative the value, of a value another."""
         shown = text(array)
+        for part in _parts_of_sum(self.definitions.get(array, array)):
+            words = f"{text(part)} stands where {shown} belongs: a term is left out"
+            yield part, "missing-path", words, 3
         if isinstance(array, Call) and array.primes:
             yield from _instead_of_derivative(array, shown)
             (z,) = array.operands
@@ -325,6 +328,16 @@ class Written:
                 (replace(summand, coefficient=summand.coefficient / letter.size),),
                 3,
             )
+            for place, word in ((letter.size - 1, "last"), (0, "first")):
+                kept = tuple(n for n in summand.summed if n != letter)
+                alone = replace(summand, summed=kept).replaced({letter: Number(place)})
+                yield Change(
+                    "overwritten-duplicates" if place else "missing-sum",
+                    f"of the sum over {letter.text} only the {word} entry is kept",
+                    f"add over {letter.text}",
+                    (alone,),
+                    4,
+                )
             inner = [f for f in (*summand.factors, *summand.deltas) if letter in f.walk()]
             shared = {
                 n for f in inner for n in f.walk() if isinstance(n, Letter) and n in self.free

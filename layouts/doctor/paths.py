@@ -111,10 +111,15 @@ def _constants(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
 
 
 def _is_statistic(listing: Listing, tape: Tape, number: int, variable: int | None) -> bool:
-    """Whether a step, or what follows it alone, makes something smaller of its operand."""
+    """Whether a path goes through something that people hold fixed: a sum, a norm, a factor."""
     step = listing.steps[number]
     size = max((np.size(tape.operand(step, n)) for n in tape.places(step)), default=0)
-    for _ in range(6):
+    for length in range(8):
+        joins = len(tape.places(step)) > 1
+        if joins and step.name in ("mul", "div"):
+            return length > 0
+        if joins and step.name in ("add", "sub", "dot_general"):
+            return False
         result = step.results[0]
         if np.size(tape.values[result]) < size:
             return step.name != "dot_general"
@@ -122,8 +127,6 @@ def _is_statistic(listing: Listing, tape: Tape, number: int, variable: int | Non
         if len(uses) != 1 or result == listing.output:
             return False
         step = listing.steps[uses[0][0]]
-        if step.name in ("add", "sub", "dot_general"):
-            return False
     return False
 
 
@@ -135,7 +138,7 @@ def _units(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
         what = name or "what lies between"
         small = np.size(tape.values[end]) <= MOST_ENTRIES
         entrywise = small and _is_entrywise(tape, start, end)
-        kind = "missing-activation-derivative" if name else _skipped(listing, start, end)
+        kind = "missing-activation-derivative" if name else _skipped(listing, tape, start, end)
         yield Hypothesis(
             kind,
             f"{what} is passed straight through, as if it were the identity",
@@ -161,9 +164,10 @@ def _units(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
             )
 
 
-def _skipped(listing: Listing, start: int, end: int) -> str:
+def _skipped(listing: Listing, tape: Tape, start: int, end: int) -> str:
     """What is left out where a cotangent skips the steps between two variables."""
-    names = {step.name for step in listing.steps if start < step.results[0] <= end}
+    between = (step for step in listing.steps if start < step.results[0] <= end)
+    names = {step.name for step in between if tape.places(step)}
     if names <= {"gather", "transpose", "rev", "reshape", "dynamic_slice", "concatenate", "slice"}:
         return "permutation-not-inverted"
     if names <= {"dot_general", "transpose", "mul", "div", "broadcast_in_dim", "select_n"}:

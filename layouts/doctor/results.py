@@ -97,7 +97,7 @@ def of_array(
                 kind, words = "missing-factor", f"it is not divided by {name}"
             yield Result(kind, words, f"divide by {name}" if divisor else f"leave {name} out")
         if _equal(candidate * array, right, tolerance):
-            inverse = name.startswith(("1 / ", "sqrt(", "var("))
+            inverse = name.startswith(("sqrt(", "var(", "norm(", "‖", "sum("))
             words = f"{name} is divided by once too often" if inverse else f"{name} is left out"
             kind = "extra-factor" if inverse else "missing-factor"
             yield Result(kind, words, "divide by it once" if inverse else f"multiply by {name}")

@@ -17,6 +17,7 @@ UNARY = {
     *("tanh", "logistic", "exp", "log", "sin", "cos", "sqrt", "rsqrt", "integer_pow", "square"),
     *("abs", "erf", "log1p", "expm1", "custom_jvp_call", "tan", "sinh", "cosh", "exp2", "cbrt"),
 }
+POWERS = {"integer_pow", "square", "sqrt", "rsqrt", "cbrt"}
 SHOWN = {"logistic": "sigmoid", "custom_jvp_call": "the activation", "integer_pow": "the power"}
 
 # Derivatives that are taken for one another: each of the operand and of the value.
@@ -61,6 +62,8 @@ def _unary(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothes
     if step.name not in UNARY or not same or len(tape.places(step)) != 1:
         return
     name = SHOWN.get(step.name, step.name)
+    # Of a power people say that its factor, the inner derivative, is missing.
+    missing = "missing-factor" if step.name in POWERS else "missing-activation-derivative"
     fix = f"multiply by the derivative of {name}, taken at its operand"
 
     def value(tape: Tape) -> np.ndarray:
@@ -70,7 +73,7 @@ def _unary(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothes
         return _array(tape.operand(step, place))
 
     yield Hypothesis(
-        "missing-activation-derivative",
+        missing,
         f"the derivative of {name} is left out",
         fix,
         at(number, place, lambda g, c, t: g[0]),
@@ -516,14 +519,17 @@ def _axes(ndim: int) -> list[tuple[int, ...]]:
 
 
 def _one_copy(array: np.ndarray, c: Any, last: bool) -> Any:
-    while array.size > np.size(c):
-        axis = next(n for n in range(array.ndim) if array.shape[n] > 1 and _shrinks(array, n, c))
-        array = array.take([-1 if last else 0], axis)
-    return array.reshape(np.shape(c)) if array.size == np.size(c) else c
-
-
-def _shrinks(array: np.ndarray, axis: int, c: Any) -> bool:
-    return array.size // array.shape[axis] >= np.size(c)
+    """The first or the last entry along the axes that the operand was repeated on."""
+    bare = [size for size in np.shape(c) if size != 1]
+    for count in range(1, array.ndim + 1):
+        for axes in combinations(range(array.ndim), count):
+            if [n for axis, n in enumerate(array.shape) if axis not in axes and n != 1] == bare:
+                place = tuple(
+                    (-1 if last else 0) if axis in axes else slice(None)
+                    for axis in range(array.ndim)
+                )
+                return array[place].reshape(np.shape(c))
+    return c
 
 
 def _linear(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:

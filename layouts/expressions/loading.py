@@ -51,13 +51,22 @@ def load(text: str, shapes: Mapping[str, Shape]) -> Loaded:
     """
     text = text.strip()
     if ":" in text:
-        return _from_module(text, shapes)
+        return _bound(text, find(text), shapes)
     expression = parse_expression(text)
     check_shapes(expression, shapes)
     return Loaded(text, expression, {name: shapes[name] for name in expression.names})
 
 
-def _from_module(text: str, shapes: Mapping[str, Shape]) -> Loaded:
+def find(text: str) -> Callable:
+    """The function that `module:function` names, imported from the current directory first.
+
+    Raises:
+        LayoutError: no such module or function is found.
+
+    Example:
+        >>> find("math:sqrt")(9)
+        3.0
+    """
     module_name, _, path = text.partition(":")
     if not (module_name and path):
         remedy = "write it as in mymodule:myfunction"
@@ -70,7 +79,7 @@ def _from_module(text: str, shapes: Mapping[str, Shape]) -> Loaded:
     if not callable(function):
         received = f"a {type(function).__name__}"
         raise LayoutError(shorten(text), "a function", received, "name a function of the module")
-    return _bound(text, function, shapes)
+    return function
 
 
 def _module(name: str) -> Any:

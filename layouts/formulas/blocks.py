@@ -76,7 +76,9 @@ def _both(one: Block, other: Block) -> Block | None:
         return None
     if len(one.parts) != len(other.parts) or len(one.parts) < 2:
         return None
-    places = [n for n, pair in enumerate(zip(one.parts, other.parts, strict=True)) if _differ(*pair)]
+    places = [
+        n for n, pair in enumerate(zip(one.parts, other.parts, strict=True)) if _differ(*pair)
+    ]
     if len(places) != 1:
         return None
     (place,) = places
@@ -125,6 +127,8 @@ def _kronecker(parts: Sequence[Term]) -> Formula:
 
 
 def _is_identity(part: Term) -> bool:
-    return len(part.factors) == 1 and isinstance(part.factors[0], Atom) and isinstance(
-        part.factors[0].array, Identity
+    return (
+        len(part.factors) == 1
+        and isinstance(part.factors[0], Atom)
+        and isinstance(part.factors[0].array, Identity)
     )

@@ -11,12 +11,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from layouts.formulas.plain import (
+    is_applied_to,
+    is_symmetric,
+    names,
+    product,
+    transposed,
+    transposes,
+    turned,
+)
 from layouts.formulas.tree import (
     Call,
-    Derivative,
     Formula,
     Identity,
-    Name,
     Number,
     Ones,
     Power,
@@ -58,7 +65,7 @@ class Atom:
             return (self.array,)
         # `diag(A)` of a matrix is a vector: only what is square may equal its transpose.
         square = self.sides[0] == self.sides[1]
-        found = turned(self.array) if square else _flipped(self.array)
+        found = turned(self.array) if square else transposed(self.array)
         if self.flipped is not None and transposes(self.flipped) <= transposes(found):
             return (self.flipped,)
         return (found,)
@@ -192,13 +199,12 @@ def times(left: Term, right: Term) -> Term:
     factors = (*left.factors, *right.factors)
     kept = [factor for factor in factors if not _is_identity(factor)]
     for at in range(len(kept) - 1):
-        both = _beside(kept[at], kept[at + 1])
-        if both is not None:
-            kept[at : at + 2] = both
+        scaled = _beside(kept[at], kept[at + 1])
+        if scaled is not None:
+            kept[at : at + 2] = scaled
             break
-    both = left.scaled(right)
     return replace(
-        both,
+        left.scaled(right),
         sides=(left.sides[0], right.sides[1]),
         factors=tuple(kept) or factors[:1],
     )
@@ -257,67 +263,6 @@ def number(term: Term) -> Term:
     return outer.scaled(Term(numbers=(first.body,)))
 
 
-def is_applied_to(formula: Formula) -> bool:
-    """Whether it holds a cotangent or tangent: what a derivative acts on, which stands last."""
-    return any(
-        isinstance(part, Derivative) or (isinstance(part, Name) and part.text.endswith("_dot"))
-        for part in formula.walk()
-    )
-
-
-def is_symmetric(formula: Formula) -> bool:
-    """Whether a matrix is seen to equal its transpose."""
-    match formula:
-        case Identity():
-            return True
-        case Call("diag", _, _, 0):
-            return True
-        case Sum():
-            return turned(formula) == formula
-    return False
-
-
-def turned(formula: Formula) -> Formula:
-    """The transpose, written the plain way: of `A + Aᵀ` itself, of `Aᵀ` A.
-
-    Example:
-        >>> A = Name("A")
-        >>> turned(Sum((1, 1), (A, Transpose(A)))) == Sum((1, 1), (A, Transpose(A)))
-        True
-    """
-    match formula:
-        case Transpose(of):
-            return of
-        case Identity() | Call("diag", _, _, 0):
-            return formula
-        case Sum(coefficients, terms):
-            pairs = Counter(zip(coefficients, map(turned, terms), strict=True))
-            if pairs == Counter(zip(coefficients, terms, strict=True)):
-                return formula
-    return Transpose(formula)
-
-
-def _flipped(formula: Formula) -> Formula:
-    return formula.of if isinstance(formula, Transpose) else Transpose(formula)
-
-
-def transposes(*formulas: Formula) -> int:
-    """How many transposes formulas have."""
-    return sum(isinstance(part, Transpose) for formula in formulas for part in formula.walk())
-
-
-def names(formula: Formula) -> tuple[str, ...]:
-    """The names in a formula from left to right."""
-    return tuple(part.text for part in formula.walk() if isinstance(part, Name))
-
-
-def product(factors: Sequence[Formula]) -> Formula:
-    """Factors side by side; one where there are none."""
-    if not factors:
-        return Number(1)
-    return factors[0] if len(factors) == 1 else Product("matrix", tuple(factors))
-
-
 def _entrywise(parts: Iterable[Term]) -> Formula:
     """`a ⊙ b`, and `a / x` for `a ⊙ (1 / x)`."""
     above: list[Formula] = []
@@ -326,7 +271,7 @@ def _entrywise(parts: Iterable[Term]) -> Formula:
         (only,) = part.factors if len(part.factors) == 1 else (None,)
         if isinstance(only, Atom) and _is_reciprocal(only.array):
             divisor = only.array.below  # type: ignore[attr-defined]
-            below.append(_flipped(divisor) if only.turned else divisor)
+            below.append(transposed(divisor) if only.turned else divisor)
         else:
             above.append(part.body)
     if not any(map(is_applied_to, above)):

@@ -108,8 +108,8 @@ class _Stacking:
     shape_of: ShapeOf | None
 
     def block(self) -> Block | None:
-        """A Kronecker product; scaled where a factor carries a whole side; else an outer product."""
-        return self._paired(self.summand) or self._scaled() or self._outer()
+        """A Kronecker product; an outer one; or scaled where a factor carries a whole side."""
+        return self._paired(self.summand) or self._outer() or self._scaled()
 
     def _paired(self, summand: Summand) -> Block | None:
         """The axes of both sides paired so that every delta and factor stays within a pair."""
@@ -201,7 +201,9 @@ class _Stacking:
         if clusters or left is None or right is None:
             return None
         whole = times(left, right.T).scaled(Term(coefficient=self.summand.coefficient))
-        return Block(replace(whole, sides=(1, 1), factors=()), (Term(whole.sides, factors=whole.factors),))
+        return Block(
+            replace(whole, sides=(1, 1), factors=()), (Term(whole.sides, factors=whole.factors),)
+        )
 
 
 def _commutation(axes: Axes) -> Term:

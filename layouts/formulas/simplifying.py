@@ -6,20 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import gcd
 
-from layouts.formulas.factors import (
-    Atom,
-    Diagonal,
-    Factor,
-    Term,
-    array,
-    entrywise,
-    is_applied_to,
-    names,
-    times,
-    transposes,
-)
+from layouts.formulas.factors import Atom, Diagonal, Factor, Term, array, entrywise, times
+from layouts.formulas.plain import is_applied_to, names, transposes
 from layouts.formulas.splitting import ShapeOf, split
-from layouts.formulas.tree import Formula, Identity, Number, Ones, Quotient, Sum
+from layouts.formulas.tree import Formula, Identity, Number, Ones, Product, Quotient, Sum
 
 
 def total(terms: Sequence[Term], shape_of: ShapeOf | None = None) -> Formula:
@@ -113,6 +103,7 @@ def _laid_open(term: Term, shape_of: ShapeOf | None, only: bool) -> list[Term]:
     ]
     parts = [part.T if first.turned else part for part in parts]
     plain = not any(isinstance(factor, Diagonal) for part in parts for factor in part.factors)
+    plain = plain and not any(isinstance(n, Product) for part in parts for n in part.numbers)
     if applied and only and plain and all(part.coefficient in (1, -1) for part in parts):
         return [term]
     if applied:
@@ -244,21 +235,23 @@ def _bracket(terms: Sequence[Term]) -> Term:
     return array(plain, sides)
 
 
-def _common_number(numbers: Sequence[complex]) -> complex:
+def _common_number(numbers: Sequence[complex]) -> float:
     """What coefficients have in common: their size, or a divisor of whole numbers."""
-    sizes = {abs(number) for number in numbers}
-    sign = -1 if all(not isinstance(n, complex) and n < 0 for n in numbers) else 1
-    if len(sizes) == 1 and not any(isinstance(n, complex) for n in numbers):
+    real = [number for number in numbers if not isinstance(number, complex)]
+    if len(real) < len(numbers):
+        return 1
+    sign, sizes = (-1 if all(n < 0 for n in real) else 1), {abs(n) for n in real}
+    if len(sizes) == 1:
         return sign * sizes.pop()
-    if all(isinstance(n, int) or (isinstance(n, float) and n.is_integer()) for n in numbers):
-        return sign * gcd(*(int(n.real) for n in numbers))
-    return 1
+    whole = all(float(n).is_integer() for n in real)
+    return sign * gcd(*map(int, real)) if whole else 1
 
 
 def _whole(number: complex) -> complex:
     """Without a decimal point where it needs none."""
-    whole = not isinstance(number, complex) and number == int(number)
-    return int(number) if whole else number  # type: ignore[arg-type]
+    if isinstance(number, complex) or not float(number).is_integer():
+        return number
+    return int(number)
 
 
 def _ordered(terms: Sequence[Term]) -> list[Term]:
@@ -300,4 +293,3 @@ def _over(term: Term) -> tuple[complex, Formula]:
         lower = Term(numbers=(Number(round(1 / size)), *term.below), factors=())
         return sign, Quotient(formula.above, lower.body)
     return coefficient, formula
-

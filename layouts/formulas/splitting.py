@@ -90,11 +90,12 @@ def _open_known(formula: Formula, shape: Shape, shape_of: ShapeOf) -> Term | Non
             )
             sides = sides_of(shape)
             return Term(sides, factors=(Atom(formula, sides, flipped=flipped),)) if shape else None
-        case Product("entrywise", factors) if all(shape_of(f) == shape for f in factors):
-            parts = [split(factor, shape, shape_of) for factor in factors]
-            if not shape:
-                return reduce(Term.scaled, parts)
-            return entrywise(parts)
+        case Product("entrywise", factors) if all(shape_of(f) in (shape, ()) for f in factors):
+            parts = [split(factor, shape_of(factor), shape_of) for factor in factors]
+            numbers = [part for part in parts if not part.factors]
+            arrays = [part for part in parts if part.factors]
+            whole = entrywise(arrays) if arrays else Term()
+            return reduce(Term.scaled, numbers, whole)
         case Product("matrix", factors):
             return _chain(factors, shape_of)
         case Call("diag", (of,), (), 0) if len(shape_of(of)) == 1:
@@ -106,11 +107,13 @@ def _chain(factors: tuple[Formula, ...], shape_of: ShapeOf) -> Term | None:
     """Matrices side by side from the left; a number where a row has met its column."""
     whole = Term()
     for factor in factors:
-        row = isinstance(factor, Transpose) and len(shape_of(factor.of)) == 1
-        shape = shape_of(factor.of) if row else shape_of(factor)
+        inner = factor.of if isinstance(factor, Transpose) else factor
+        row = inner is not factor and len(shape_of(inner)) == 1
+        column = inner if row else factor
+        shape = shape_of(column)
         if 1 in shape or len(shape) > 2:
             return None
-        part = split(factor.of if row else factor, shape, shape_of)
+        part = split(column, shape, shape_of)
         part = part.T if row else part
         if whole.factors and part.factors and whole.sides[1] != part.sides[0]:
             return None

@@ -232,7 +232,7 @@ def _covers(index: Formula, letter: Formula) -> bool:
     ends = range_of(index)
     if ends is None or not isinstance(letter, Letter) or letter in index.walk():
         return False
-    return 0 <= ends[0] and ends[1] < letter.size
+    return ends[0] >= 0 and ends[1] < letter.size
 
 
 def _solved(

@@ -13,7 +13,8 @@ from layouts.naming.residuals import Named, familiar
 from layouts.nodes import Contract, Leaf, Node, Shape
 from layouts.selection import Selection
 from layouts.show.terms import FACTOR_NAMES
-from layouts.show.values import Value, Values, identity_size
+from layouts.show.value import Value, identity_size
+from layouts.show.values import Values
 from layouts.show.writing import Definition, definitions
 from layouts.terms import Factor, Term, Terms
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from layouts.naming.reading import read
@@ -56,7 +57,9 @@ def on_paper(fun: Callable) -> Callable:
 def _has_units(jaxpr: Jaxpr) -> bool:
     """Whether there is anything to replace."""
     bodies = [body for body in map(_body, jaxpr.eqns) if body is not None]
-    replaced = any(_replacement(equation) is not None for equation in jaxpr.eqns)
+    replaced = any(
+        _replacement(equation) is not None or _is_guard(equation) for equation in jaxpr.eqns
+    )
     return replaced or any(_has_units(body.jaxpr) for body in bodies)
 
 
@@ -76,9 +79,35 @@ def _evaluate(jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]) 
         return atom.val if isinstance(atom, Literal) else environment[atom]
 
     for equation in jaxpr.eqns:
-        results = _run(equation, [lookup(atom) for atom in equation.invars])
+        operands = [lookup(atom) for atom in equation.invars]
+        results = _guarded(equation, jaxpr, operands, lookup) or _run(equation, operands)
         environment.update(zip(equation.outvars, results, strict=True))
     return [lookup(atom) for atom in jaxpr.outvars]
+
+
+def _is_guard(equation: JaxprEqn) -> bool:
+    """Whether it picks one of two tables of whole numbers, as indexing by them does."""
+    if equation.primitive.name != "select_n" or len(equation.invars) != 3:
+        return False
+    return jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.integer)
+
+
+def _guarded(
+    equation: JaxprEqn, jaxpr: Jaxpr, operands: Sequence[Any], lookup: Callable[[Any], Any]
+) -> Sequence[Any] | None:
+    """The indices in `where(i < 0, i + n, i)`, of a table that is known to have none below 0."""
+    if not _is_guard(equation):
+        return None
+    which, index, _ = equation.invars
+    tests = [e for e in jaxpr.eqns if which in e.outvars and e.primitive.name == "lt"]
+    for test in tests:
+        left, right = test.invars
+        table = operands[1]
+        held = not isinstance(table, jax.core.Tracer) and jnp.issubdtype(table.dtype, jnp.integer)
+        zero = isinstance(right, Literal) and right.val == 0
+        if left is index and zero and held and np.size(table) and np.min(table) >= 0:
+            return [table]
+    return None
 
 
 def _run(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:

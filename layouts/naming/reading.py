@@ -4,20 +4,21 @@ A primitive is written as people write it (`_PRIMITIVES`); one that is not in th
 `name(operands)`, which says less but nothing wrong. Calls are read through.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from layouts.naming.units import Unit, unit_of
 from layouts.reader import INLINED
 from layouts.show.patterns import diagonal, inverse, logarithm, root
 from layouts.show.products import einsum, reduce
-from layouts.show.values import Shape, Value, Values, is_call
+from layouts.show.value import Shape, Value, is_call
+from layouts.show.values import Values
 from layouts.show.views import expand, full, index, reshape, transpose
 
 # An array of whole numbers is written out up to this many.
@@ -57,6 +58,15 @@ def read(
         operands = tuple(lookup(atom) for atom in equation.invars)
         environment.update(zip(equation.outvars, _results(values, equation, operands), strict=True))
     return [lookup(atom) for atom in jaxpr.outvars]
+
+
+def cut(closed: ClosedJaxpr, primitives: Collection[str]) -> ClosedJaxpr | None:
+    """A program that ends with the first of these primitives; None where it has none."""
+    for equation in closed.jaxpr.eqns:
+        if equation.primitive.name in primitives:
+            outvars = equation.outvars
+            return closed.replace(jaxpr=closed.jaxpr.replace(outvars=outvars, debug_info=None))
+    return None
 
 
 def constant(values: Values, array: Any) -> Value:

@@ -16,7 +16,7 @@ import jax
 from layouts.axes import Label
 from layouts.linearize import Linearized
 from layouts.naming.paper import on_paper
-from layouts.naming.reading import read
+from layouts.naming.reading import cut, read
 from layouts.nodes import (
     Add,
     Apply,
@@ -38,7 +38,8 @@ from layouts.products import settle
 from layouts.program import schedule
 from layouts.selection import Selection
 from layouts.show.products import align, einsum
-from layouts.show.values import Value, Values
+from layouts.show.value import Value
+from layouts.show.values import Values
 from layouts.show.views import expand, full, index, reshape
 from layouts.transforms import leaf_names, linearize_call
 
@@ -268,8 +269,8 @@ def _familiar(dtype: str) -> list[tuple[str, Writer, Writer | None]]:
     for name, (function, derivative) in FAMILIAR.items():
         body = jax.make_jaxpr(function)(x)
         writers.append((name, _written(body), None))
-        cores = [e.outvars for e in body.eqns if e.primitive.name in _CORES]
-        core = _written(body.replace(jaxpr=body.jaxpr.replace(outvars=cores[0]))) if cores else None
+        first = cut(body, _CORES)
+        core = _written(first) if first else None
         found: list[Linearized] = []
 
         def trace(x: jax.Array, function: Callable = function, found: list = found) -> list:
@@ -284,9 +285,7 @@ def _familiar(dtype: str) -> list[tuple[str, Writer, Writer | None]]:
     return writers
 
 
-def _written(
-    closed: Any, linearized: Linearized | None = None, node: Node | None = None
-) -> Writer:
+def _written(closed: Any, linearized: Linearized | None = None, node: Node | None = None) -> Writer:
     """What reads a jaxpr, or a node on the residuals that it returns, for an operand."""
 
     def write(values: Values, operand: Value) -> Value:

@@ -14,7 +14,8 @@ from layouts.axes import Axes, Label, labels_of
 from layouts.naming.residuals import Named
 from layouts.nodes import Add, Contract, Node
 from layouts.selection import Selection
-from layouts.show.values import Value, Values, identity_size
+from layouts.show.value import Value, identity_size
+from layouts.show.values import Values
 from layouts.show.views import expand
 from layouts.terms import Factor, Term
 
@@ -104,10 +105,11 @@ def _read(named: Named, term: Term) -> Symbolic:
     for factor, value in zip(term.factors, values, strict=True):
         symbols.append(Symbol(value, _aligned(factor.labels, value)))
     coefficient, plain = term.coefficient, []
-    for symbol in _balanced(symbols, named.values):
+    for symbol in symbols:
         number, parts = _split(symbol, named.values)
         coefficient *= number
         plain += parts
+    plain = _balanced(plain, named.values)
     symbols, out, into, selections, united = _without_identities(plain, term)
     coefficient *= _unseen(term, symbols, united)
     merged = _merged(symbols, named.values)
@@ -230,11 +232,9 @@ def _balanced(symbols: list[Symbol], values: Values) -> list[Symbol]:
     symbols = list(symbols)
     for to, giver in permutations(range(len(symbols)), 2):
         divisors = symbols[giver].value
-        scaled = divisors.head == "sum" and len(divisors.operands) == 1
-        product = divisors.operands[0] if scaled else divisors
-        if product.head != "product" or _has_softmax(symbols[to].value):
+        if divisors.head != "product" or _has_softmax(symbols[to].value):
             continue
-        for base, power in zip(product.operands, product.detail, strict=True):
+        for base, power in zip(divisors.operands, divisors.detail, strict=True):
             divisor = _standing(base, symbols[giver], symbols[to], values) if power < 0 else None
             if divisor is not None:
                 moved = values.multiply([(symbols[to].value, 1), (divisor, -1)])

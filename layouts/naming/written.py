@@ -34,7 +34,7 @@ from layouts.naming.parts import (
     product,
     turned,
 )
-from layouts.show.values import Value, identity_size, put_in
+from layouts.show.value import Value, identity_size, put_in
 
 # The keywords that a function's options without one stand for.
 _KEYWORDS = {

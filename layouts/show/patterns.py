@@ -5,15 +5,8 @@ Each is an identity of real numbers where both sides are defined.
 
 from itertools import permutations
 
-from layouts.show.values import (
-    MOST_OPERANDS,
-    Shape,
-    Value,
-    Values,
-    identity_size,
-    is_call,
-    reduces,
-)
+from layouts.show.value import MOST_OPERANDS, Shape, Value, identity_size, is_call, reduces
+from layouts.show.values import Values
 
 # A transpose looks so many levels into a product or a sum.
 DEPTH = 6

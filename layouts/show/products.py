@@ -5,7 +5,8 @@ from math import prod
 from string import ascii_lowercase, ascii_uppercase
 
 from layouts.show.patterns import traced
-from layouts.show.values import Shape, Value, Values, centred, identity_size, is_call, parted
+from layouts.show.value import Shape, Value, centred, identity_size, is_call, parted
+from layouts.show.values import Values
 from layouts.show.views import expand, full, squeeze, transpose
 
 LETTERS = ascii_lowercase[8:] + ascii_lowercase[:8] + ascii_uppercase
@@ -93,9 +94,9 @@ def _sum(
 def reduce(values: Values, function: str, value: Value, axes: Sequence[int]) -> Value:
     """`sum(x)`, `max(x, axis=1)`, `sum(x, axis=(0, 2))`; `value` is full."""
     shape = tuple(extent for axis, extent in enumerate(value.shape) if axis not in axes)
-    number, bare = parted(value)
-    if function == "sum" and number != 1:
-        return values.add([(number, reduce(values, function, bare, axes))])
+    if function == "sum" and value.head == "sum" and len(value.operands) == 1:
+        total = reduce(values, function, full(values, value.operands[0], value.shape), axes)
+        return values.add([(value.detail[0], total)])
     if function == "sum" and is_call(value, "broadcast_to") and value.operands[0].shape == ():
         count = prod(extent for axis, extent in enumerate(value.shape) if axis in axes)
         return full(values, values.add([(count, value.operands[0])]), shape)

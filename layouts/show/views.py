@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from layouts.show.patterns import turn
-from layouts.show.values import ELEMENTWISE, Shape, Value, Values, put_in
+from layouts.show.value import ELEMENTWISE, Shape, Value, put_in
+from layouts.show.values import Values
 
 
 def full(values: Values, value: Value, shape: Shape) -> Value:
@@ -24,7 +25,8 @@ def expand(values: Values, value: Value, places: Sequence[int], rank: int) -> Va
     if places == tuple(range(rank - len(places), rank)):
         return value
     arrays = [operand for operand in value.operands if operand.shape != ()]
-    if value.head == "product" and len(arrays) == 1:
+    scaled = value.head == "sum" and len(value.operands) == 1
+    if scaled or (value.head == "product" and len(arrays) == 1):
         return values.again(value, [expand(values, v, places, rank) for v in value.operands])
     entries = put_in(places, rank)
     extents = iter(value.shape)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from layouts.show.values import Shape, Value, identity_size
+from layouts.show.value import Shape, Value, identity_size
 
 # A definition longer than this gives names to its longest parts.
 LONGEST_LINE = 64
