@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ def run(small: bool = False) -> Result:
     rights = check_right(claims, chosen)
     cases = [case(op, slip, diagnosis) for op, slip, diagnosis in found]
     named = check_named(claims, cases)
+    check_two(claims, chosen)
     return Result(
         question=str(__doc__),
         finding=f"Yes. {named} of {len(cases)} wrong backward passes of {len(chosen)} operations "
@@ -123,6 +124,26 @@ def check_named(claims: Claims, cases: Sequence[dict[str, Any]]) -> int:
         + "".join(f"; {name}" for name in sure),
     )
     return counts[FIRST]
+
+
+def check_two(claims: Claims, operations: Sequence[Operation]) -> None:
+    """Each operation's first slip of its own, and the wrong sign besides."""
+    both = 0
+    slips = [(op, slip) for op in operations for slip in list(op.slips())[:1]]
+    for op, slip in slips:
+        found = diagnose(op.forward, minus(slip.backward), *op.args)
+        kinds = {finding.kind for finding in found.findings}
+        both += "sign" in kinds and bool(kinds & set(slip.kinds))
+    claims.check(
+        "of two mistakes at once, the second a wrong sign, both are named in nine of ten",
+        both >= 0.9 * len(slips),
+        f"{both} of {len(slips)}",
+    )
+
+
+def minus(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """The same pass with the wrong sign."""
+    return lambda *args: -backward(*args)
 
 
 def gallery(found: Sequence[tuple[Operation, Slip, Diagnosis]]) -> tuple[tuple[str, ...], ...]:

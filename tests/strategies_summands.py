@@ -17,6 +17,7 @@ from layouts.formulas.tree import (
     Quotient,
     Sum,
     Transpose,
+    View,
 )
 
 # Two letters of each size and one of each alone, so that deltas, squares and oblongs all come.
@@ -67,6 +68,12 @@ def arrays(draw, shape):
             Product("matrix", (Transpose(square), Sum((1, 1), (a, b)))),
             Sum((1, -0.5), (Product("matrix", (Transpose(square), a)), b)),
         ]
+    if len(shape) == 1:
+        wide = View(_name("a", (n, 2)), (":", "0"))
+        made += [
+            Call("tanh", (View(_name("a", (n, 1)), (":", "0")),), (), 1),
+            Call("tanh", (wide,)),
+        ]
     if shape == ():
         made += [number, Quotient(Number(1), number)]
     return draw(st.sampled_from([a, a, b, b, *made]))
@@ -94,6 +101,11 @@ def products(draw, target):
                 deltas.append(Delta(left, right))
                 continue
         shape = tuple(n.size if isinstance(n, Letter) else 1 for n in indices)
+        if Number(0) in indices and draw(st.booleans()):  # of a larger array
+            indices = tuple(
+                Number(draw(st.sampled_from([0, 1]))) if n == Number(0) else n for n in indices
+            )
+            shape = tuple(n.size if isinstance(n, Letter) else 3 for n in indices)
         factors.append(Entry(draw(arrays(shape)), indices))
     body = Summand(draw(st.sampled_from([1, 1, -1, 2, 0.5])), (), tuple(deltas), tuple(factors))
     return body.over([n for n in INNER if n in body.letters])
@@ -115,7 +127,9 @@ def einsum(summands, letters):
             operands.append(np.eye(delta.left.size))
         for factor in summand.factors:
             value = np.asarray(evaluate(factor.array, ARRAYS))
-            value = value.reshape([n.size for n in factor.indices if isinstance(n, Letter)])
+            value = value[
+                tuple(slice(None) if isinstance(n, Letter) else n.value for n in factor.indices)
+            ]
             parts.append("".join(names[n] for n in factor.indices if isinstance(n, Letter)))
             operands.append(value)
         for letter in letters:

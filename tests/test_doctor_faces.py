@@ -52,7 +52,7 @@ def test_report_of_the_inverse_for_the_transpose():
     found = diagnose(lambda W, X: W @ X, "dD @ inv(X)", normal((4, 4)), normal((4, 4)))
     number = r"-?\d[\d.e+-]*"
     masked = re.sub(rf"at \[[\d, ]+\]: {number} for {number}", "at [#]: # for #", str(found))
-    masked = re.sub(rf"to {number} at 4", "to # at 4", masked)
+    masked = re.sub(rf"to ({number}|rounding) at 4", "to # at 4", masked)
     masked = re.sub(rf"(misses by|^) ?{number}(?= mistakes|$)", r"\1 #", masked, flags=re.M)
     assert masked.replace("\n #", "\n#") == INVERSE
     assert found.findings[0].residual < 1e-10 < 1e-2 < found.findings[0].next_best
@@ -143,7 +143,7 @@ def test_html_has_formulas_as_mathml_and_escapes_every_text():
     assert "math" in page.tags and "code" in page.tags  # what is no formula stays text
     assert page.texts.count(EVIL) >= 3
     assert set(found._repr_mimebundle_()) == {"text/html", "text/plain"}
-    assert "http" not in found.html()
+    assert not {"link", "img", "iframe"} & page.tags
 
 
 def test_json_is_plain_and_has_no_infinity():
@@ -178,7 +178,7 @@ PLACES = {
     ),
     "fori_loop": lambda f: lambda x: jax.lax.fori_loop(0, 3, lambda i, c: f(c) * x, x),
     "cond": lambda f: lambda x: jax.lax.cond(x[0] > -9, f, jnp.cos, x),
-    "map in jit": lambda f: jax.jit(lambda x: {"a": (jax.lax.map(jax.jit(f), x * x[:, None]),)}),
+    "map in jit": lambda f: jax.jit(lambda x: {"a": (jax.lax.map(jax.jit(f), jnp.outer(x, x)),)}),
     "under custom_jvp": lambda f: lambda x: jax.nn.relu(f(x)),
 }
 

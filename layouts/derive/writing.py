@@ -26,6 +26,7 @@ from layouts.formulas.primes import definitions_of
 from layouts.formulas.summands import Summand, combined, written
 from layouts.formulas.tree import (
     Call,
+    Delta,
     Derivative,
     Equation,
     Formula,
@@ -122,9 +123,8 @@ class Writing:
             assert vertex.formula is not None
             name = Name(vertex.name)
             true = None if vertex.opaque else self.truth and self.truth.values[vertex.name]
-            self._say(
-                "forward", Equation((name, vertex.formula)), "the function", vertex.shape, true
-            )
+            reason = "the output" if vertex is self.out else "an intermediate"
+            self._say("forward", Equation((name, vertex.formula)), reason, vertex.shape, true)
             if vertex.opaque:
                 self.steps[-1] = replace(self.steps[-1], reason="a function without a formula")
                 continue
@@ -132,7 +132,7 @@ class Writing:
             body = index_form(vertex.formula, axes, self.shape_of, self._spare().one)
             if self.short and vertex.shape and body != indexed(vertex.formula, axes):
                 equation = Equation((indexed(name, axes), body))
-                self._say("forward", equation, "the same by its indices", vertex.shape, true, axes)
+                self._say("forward", equation, "by its indices", vertex.shape, true, axes)
 
     def _differentiate(self, paths: Sequence[tuple[str, ...]]) -> bool:
         """The local derivatives along the paths; False if their product has too many summands."""
@@ -167,38 +167,34 @@ class Writing:
 
     def _chain(self, paths: Sequence[tuple[str, ...]]) -> list[Summand]:
         """The gradient in index notation, and how one comes to it."""
-        head, axes = (
-            indexed(self._gradient(self.source), self._axes(self.source)),
-            self._axes(self.source),
-        )
+        head = indexed(self._gradient(self.source), self._axes(self.source))
         if not paths:
             reason = f"{self.out.name} does not depend on {self.source.name}"
             self._say_gradient("result", head, [], reason)
             return []
         whole = [self._along(path, self._start()) for path in paths]
         if self.out.shape or len(self._made()) > 1:
-            reason = "the sum over every index in between"
+            reason = "the chain rule"
             if len(paths) > 1:
                 reason += f", over {len(paths)} paths"
             self._say_gradient("chain", head, whole, reason)
         summands = [s for path in paths for s in self._put_in(path, self._start())]
+        reason = "the local derivatives put in"
         if any(summand.applied() for summand in summands):
-            self._say_gradient("substitute", head, summands, "the local derivatives, put in")
-            summands = self._apply_deltas(head, summands)
+            self._say_gradient("substitute", head, summands, reason)
+            summands, reason = self._apply_deltas(head, summands)
         summands = list(combined([summand.settled() for summand in summands]))
-        left = sorted({n.text for s in summands for n in s.summed})
-        reason = f"what remains is a sum over {', '.join(left)}" if left else "no sum remains"
         self._say_gradient("result", head, summands, reason)
         return summands
 
-    def _apply_deltas(self, head: Formula, summands: list[Summand]) -> list[Summand]:
-        """One delta of each summand at a time; the last are left to the result."""
+    def _apply_deltas(self, head: Formula, summands: list[Summand]) -> tuple[list[Summand], str]:
+        """One delta of each summand at a time; the last, with its reason, are the result's."""
         while True:
             applied = [(summand, summand.applied()) for summand in summands]
+            reason = ", ".join(dict.fromkeys(_kept(step[0]) for _, step in applied if step))
             summands = [step[1] if step else summand for summand, step in applied]
             if not any(summand.applied() for summand in summands):
-                return summands
-            reason = "a δ leaves the one term of a sum where its indices are equal"
+                return summands, reason
             self._say_gradient("delta", head, summands, reason)
 
     def _matrix(self, vertex: Vertex, summands: Sequence[Summand]) -> None:
@@ -210,7 +206,8 @@ class Writing:
             return
         equation = Equation((self._gradient(vertex), form))
         true = self.truth and self.truth.gradients[vertex.name]
-        reason = "a summed index is a product of matrices"
+        left = ", ".join(sorted({n.text for summand in summands for n in summand.summed}))
+        reason = f"the sum over {left} is a product" if left else "with matrices"
         self._say("matrix", equation, reason, vertex.shape, true)
 
     def _jacobian(self, paths: Sequence[tuple[str, ...]]) -> list[Summand]:
@@ -237,7 +234,7 @@ class Writing:
             sides = [_vec(vertex, vec) for vertex in (self.out, self.source)]
             true = self.truth and self.truth.stacked(vec)
             shape = prod(self.out.shape), prod(self.source.shape)
-            reason = f"matrices stacked by {vec}" + (": vec(Aᵀ)" if vec == "rows" else ": vec(A)")
+            reason = f"stacked by {vec}" + (": vec(Aᵀ)" if vec == "rows" else ": vec(A)")
             self._say("kronecker", Equation((Derivative(*sides), form)), reason, shape, true)
 
     def _rules(self, summands: Sequence[Summand], jacobian: Sequence[Summand]) -> None:
@@ -466,9 +463,16 @@ def _vec(vertex: Vertex, vec: str) -> Formula:
 def _why(summands: Sequence[Summand]) -> str:
     if not summands:
         return "nothing depends on it"
+    if len(summands) == 1 and summands[0].deltas:
+        equal = [f"{text(d.left)} = {text(d.right)}" for d in summands[0].deltas]
+        return f"zero unless {' and '.join(equal)}"
     if any(summand.deltas for summand in summands):
-        return "zero unless the indices of each δ are equal"
-    return "by its indices"
+        return "a term with a δ is zero unless its indices are equal"
+    return "no δ: every entry counts"
+
+
+def _kept(delta: Delta) -> str:
+    return f"{text(delta)} keeps {text(delta.left)} = {text(delta.right)}"
 
 
 def _in_form(

@@ -5,6 +5,7 @@ What is plain NumPy, `backward(cotangent, *args)`, needs no adapter: `diagnose` 
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -89,10 +90,23 @@ def from_torch(function: Any, argnums: int | Sequence[int] = 0) -> Callable:
         LayoutError: PyTorch is not installed, or the function is not callable.
 
     Example:
-        >>> diagnose(jnp.multiply, from_torch(Scale), W, X)  # doctest: +SKIP
+        >>> class Product(torch.autograd.Function):  # doctest: +SKIP
+        ...     @staticmethod
+        ...     def forward(ctx, W, X):
+        ...         ctx.save_for_backward(W, X)
+        ...         return W @ X
+        ...
+        ...     @staticmethod
+        ...     def backward(ctx, g):
+        ...         W, X = ctx.saved_tensors
+        ...         return g @ X, W @ g
+        >>> both = (0, 1)
+        >>> print(diagnose(jnp.matmul, from_torch(Product, both), W, X, argnums=both).summary)
+        ... # doctest: +SKIP
+        mistake: operand-not-transposed in the gradient by a; operand-not-transposed in the gradient by b
     """
     try:
-        import torch
+        torch = importlib.import_module("torch")
     except ImportError as error:
         remedy = "install it, as with pip install torch"
         raise LayoutError("from_torch", "PyTorch to be installed", "none", remedy) from error
@@ -107,8 +121,10 @@ def from_torch(function: Any, argnums: int | Sequence[int] = 0) -> Callable:
     def candidate(cotangent: Any, *args: Any) -> Any:
         tensors = [torch.tensor(np.asarray(arg)) for arg in args]
         upstream = torch.tensor(np.asarray(cotangent))
+        found: Sequence[Any]
         try:
-            found = _by_autograd(torch, function, tensors, upstream)
+            call = function.apply if is_class else function
+            found = _by_autograd(torch, call, tensors, upstream)
         except RuntimeError:
             if not is_class:
                 raise
@@ -122,10 +138,10 @@ def from_torch(function: Any, argnums: int | Sequence[int] = 0) -> Callable:
     return candidate
 
 
-def _by_autograd(torch: Any, function: Any, tensors: Sequence[Any], cotangent: Any) -> list[Any]:
+def _by_autograd(torch: Any, call: Callable, tensors: Sequence[Any], cotangent: Any) -> list[Any]:
     """The gradients as PyTorch finds them, by position."""
     inputs = [t.requires_grad_() if t.is_floating_point() else t for t in tensors]
-    out = getattr(function, "apply", function)(*inputs)
+    out = call(*inputs)
     floats = [n for n, tensor in enumerate(inputs) if tensor.is_floating_point()]
     gradients = torch.autograd.grad(out, [inputs[n] for n in floats], cotangent, allow_unused=True)
     found: list[Any] = [None] * len(inputs)
@@ -181,9 +197,10 @@ class _Custom:
 
 def _raw(fun: Callable, args: tuple, kept: Sequence[int]) -> Callable | None:
     """The rules of a custom_vjp called one after the other, what they return unchecked."""
-    forward, backward = getattr(fun, "fwd", None), getattr(fun, "bwd", None)
-    simple = isinstance(fun, jax.custom_vjp) and not fun.symbolic_zeros
-    if not simple or forward is None or backward is None:
+    if not isinstance(fun, jax.custom_vjp) or fun.symbolic_zeros:
+        return None
+    forward, backward = fun.fwd, fun.bwd
+    if forward is None or backward is None:
         return None
     held = {n % len(args) for n in fun.nondiff_argnums}
     order = [n for n in range(len(args)) if n not in held]

@@ -12,9 +12,11 @@ import numpy as np
 
 from layouts.derive.tracing import Program
 from layouts.derive.writing import Writing
+from layouts.doctor.changes import MOST_ARRAYS, Change
 from layouts.doctor.hypotheses import Hypothesis, both
-from layouts.doctor.indices import MOST_ARRAYS, Change, Values, Written
+from layouts.doctor.indices import Written
 from layouts.doctor.tape import Tape
+from layouts.doctor.values import Values
 from layouts.errors import LayoutError
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.matrices import matrix_form

@@ -67,3 +67,8 @@ def fitted(array: Any, like: Any) -> Any:
         return np.broadcast_to(array, shape)
     axes = tuple(n for n, size in enumerate(shape) if size == 1 and array.shape[n] != 1)
     return np.broadcast_to(array.sum(axes, keepdims=True) if axes else array, shape)
+
+
+def array_of(value: Any) -> np.ndarray:
+    """A value as NumPy's: what an edit computes is small, and need not be compiled."""
+    return np.asarray(value)

@@ -9,56 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from itertools import combinations, product
-from typing import Any
+from itertools import combinations
 
 import numpy as np
 
+from layouts.doctor.changes import (
+    Change,
+    Summands,
+    bridged,
+    instead_of_derivative,
+    kind_of_missing,
+    parts_of_sum,
+    rank_of_missing,
+    reordered,
+    shown_term,
+    simpler,
+    text,
+    tied,
+    without_array,
+)
 from layouts.formulas.summands import Summand
 from layouts.formulas.tree import (
     Call,
-    Delta,
     Derivative,
     Entry,
     Formula,
     Inverse,
     Letter,
     Number,
-    Power,
-    Product,
-    Sum,
 )
-from layouts.show import text as lowered
-
-# The same arrays are named again and again.
-text = cache(lowered.text)
-
-# Functions whose derivatives are taken for one another.
-ACTIVATIONS = ("tanh", "sigmoid", "relu", "exp", "softplus", "silu", "gelu", "sin")
-# Arrays that may stand in the place of a factor.
-MOST_ARRAYS = 40
-
-Summands = tuple[Summand, ...]
-
-
-@dataclass(frozen=True)
-class Change:
-    """A gradient with a mistake.
-
-    Attributes:
-        kind: which mistake.
-        message: what was done.
-        correction: what to do instead.
-        summands: the gradient that has the mistake.
-        rank: how far-fetched it is.
-    """
-
-    kind: str
-    message: str
-    correction: str
-    summands: Summands
-    rank: int = 3
 
 
 @dataclass(frozen=True)
@@ -96,7 +75,7 @@ class Written:
 
     def _of_terms(self, place: int, summand: Summand, rest: tuple) -> Iterator[Change]:
         """A term left out, alone, or with another sign or number."""
-        shown = _shown(summand)
+        shown = shown_term(summand)
         # Beside a term without a sum, one with a sum comes of a statistic: a mean, a norm.
         plain = [s for s in self.summands if not s.summed]
         statistic = bool(summand.summed and plain)
@@ -155,7 +134,7 @@ class Written:
                         "diagonal-only",
                         "only the diagonal of the Jacobian is used",
                         "sum over all entries of the output",
-                        tuple(_tied(s, letter, free) for s in self.summands),
+                        tuple(tied(s, letter, free) for s in self.summands),
                         3,
                     )
         cotangents = {
@@ -183,9 +162,9 @@ class Written:
         for array in dict.fromkeys(places):
             if places.count(array) < 2 or isinstance(array, Derivative):
                 continue
-            dropped = tuple(_without_array(s, array) for s in self.summands)
+            dropped = tuple(without_array(s, array) for s in self.summands)
             yield Change(
-                _missing(array),
+                kind_of_missing(array),
                 f"{text(array)} is left out everywhere",
                 f"multiply by {text(array)}",
                 dropped,
@@ -216,11 +195,11 @@ class Written:
 
         array = factor.array if isinstance(factor, Entry) else factor
         yield Change(
-            _missing(array),
+            kind_of_missing(array),
             f"{shown} is left out",
             f"multiply by {shown}",
             other(),
-            _rank_of_missing(array),
+            rank_of_missing(array),
         )
         if not isinstance(array, Derivative):
             yield Change(
@@ -232,15 +211,16 @@ class Written:
             )
         if not isinstance(factor, Entry):
             return
-        if len(factor.indices) == 2:
+        if len(factor.indices) > 1:
             yield from self._of_matrix(factor, other)
-            yield from _bridged(summand, place, factor)
+        if len(factor.indices) == 2:
+            yield from bridged(summand, place, factor)
         for instead, kind, words, rank in self._instead(array):
             yield Change(kind, words, f"use {shown}", other(Entry(instead, factor.indices)), rank)
 
     def _of_matrix(self, factor: Entry, other: Callable[..., Summands]) -> Iterator[Change]:
-        rows, cols = factor.indices
-        sizes = [n.size if isinstance(n, Letter) else 1 for n in factor.indices]
+        *batch, rows, cols = factor.indices
+        sizes = [n.size if isinstance(n, Letter) else 1 for n in (rows, cols)]
         shown = text(factor.array)
         if isinstance(factor.array, Derivative):
             if sizes[0] == sizes[1] > 1:
@@ -248,7 +228,7 @@ class Written:
                     "operand-not-transposed",
                     f"{shown} is transposed",
                     f"use {shown} as it is",
-                    other(Entry(factor.array, (cols, rows))),
+                    other(Entry(factor.array, (*batch, cols, rows))),
                     4,
                 )
             return
@@ -257,21 +237,21 @@ class Written:
                 "operand-not-transposed",
                 f"{shown} is not transposed where it has to be, or is where it has not",
                 f"transpose {shown}: the Jacobian's transpose carries cotangents back",
-                other(Entry(factor.array, (cols, rows))),
+                other(Entry(factor.array, (*batch, cols, rows))),
                 2,
             )
             yield Change(
                 "inverse-for-transpose",
                 f"the inverse of {shown} stands where its transpose belongs",
                 "use the transpose: nothing is solved for, so nothing is inverted",
-                other(Entry(Inverse(factor.array), (cols, rows))),
+                other(Entry(Inverse(factor.array), (*batch, cols, rows))),
                 2,
             )
             yield Change(
                 "inverse-for-transpose",
                 f"the inverse of the transpose of {shown} stands where {shown} belongs",
                 "use the matrix itself",
-                other(Entry(Inverse(factor.array), (rows, cols))),
+                other(Entry(Inverse(factor.array), (*batch, rows, cols))),
                 3,
             )
         elif min(sizes) > 1:
@@ -279,21 +259,22 @@ class Written:
                 "inverse-for-transpose",
                 f"the pseudo-inverse of {shown} stands where its transpose belongs",
                 "use the transpose: nothing is solved for, so nothing is inverted",
-                other(Entry(Call("pinv", (factor.array,)), (cols, rows))),
+                other(Entry(Call("pinv", (factor.array,)), (*batch, cols, rows))),
                 2,
             )
 
     def _instead(self, array: Formula) -> Iterator[tuple[Formula, str, str, int]]:
         """What may be taken for an array: of a derivative the value, of a value another."""
         shown = text(array)
-        for part in _parts_of_sum(self.definitions.get(array, array)):
+        yield from simpler(self.definitions.get(array, array), shown)
+        for part in parts_of_sum(self.definitions.get(array, array)):
             words = f"{text(part)} stands where {shown} belongs: a term is left out"
             yield part, "missing-path", words, 3
         if isinstance(array, Call) and array.primes:
-            yield from _instead_of_derivative(array, shown)
+            yield from instead_of_derivative(array, shown)
             (z,) = array.operands
             whole = self.definitions.get(z, z)
-            for part in _parts_of_sum(whole):
+            for part in parts_of_sum(whole):
                 point = replace(array, operands=(part,))
                 words = (
                     f"{text(point)} stands where {shown} belongs: a term of {text(z)} is missing"
@@ -392,208 +373,4 @@ class Written:
             and all(isinstance(i, Letter) for i in f.indices)
         ]
         for (m, one), (n, other) in combinations(matrices, 2):
-            yield from _reordered(summand, m, one, n, other)
-
-
-def _bridged(summand: Summand, place: int, factor: Entry) -> Iterator[Change]:
-    """A matrix left out of a chain: what stood on its sides meets."""
-    rows, cols = factor.indices
-    if not isinstance(rows, Letter) or not isinstance(cols, Letter) or rows.size != cols.size:
-        return
-    factors = summand.factors[:place] + summand.factors[place + 1 :]
-    for gone, kept in ((rows, cols), (cols, rows)):
-        if gone in summand.summed and gone != kept:
-            summed = tuple(n for n in summand.summed if n != gone)
-            shorter = replace(summand, summed=summed, factors=factors).replaced({gone: kept})
-            shown = text(factor.array)
-            yield Change(
-                "missing-factor", f"{shown} is left out", f"multiply by {shown}", (shorter,), 3
-            )
-            return
-
-
-def _parts_of_sum(formula: Formula) -> list[Formula]:
-    """A sum with each of its terms left out."""
-    if not isinstance(formula, Sum) or len(formula.terms) < 2:
-        return []
-    found: list[Formula] = []
-    for gone in range(len(formula.terms)):
-        terms = formula.terms[:gone] + formula.terms[gone + 1 :]
-        coefficients = formula.coefficients[:gone] + formula.coefficients[gone + 1 :]
-        plain = len(terms) == 1 and coefficients == (1,)
-        found.append(terms[0] if plain else Sum(coefficients, terms))
-    return found
-
-
-def _reordered(summand: Summand, m: int, one: Entry, n: int, other: Entry) -> Iterator[Change]:
-    """Two matrices that meet in a summed letter, multiplied the other way round."""
-    met = {*one.indices} & {*other.indices} & {*summand.summed}
-    if len(met) != 1:
-        return
-    (inner,) = met
-    (row,) = [i for i in one.indices if i != inner] or [inner]
-    (col,) = [i for i in other.indices if i != inner] or [inner]
-    if row == inner or col == inner or not isinstance(inner, Letter):
-        return
-    sizes = {i.size for i in (row, col, inner) if isinstance(i, Letter)}
-    straight = (one.indices, other.indices)
-    for first, second in ((row, col), (col, row)):
-        for turns in product((False, True), repeat=2):
-            left = (first, inner) if not turns[0] else (inner, first)
-            right = (inner, second) if not turns[1] else (second, inner)
-            if (left, right) == straight or not _fits(one, left, other, right, sizes):
-                continue
-            factors = list(summand.factors)
-            factors[m], factors[n] = Entry(one.array, left), Entry(other.array, right)
-            kind = "order-swapped" if first != row else "operand-not-transposed"
-            words = f"{text(one.array)} and {text(other.array)} stand in the wrong order"
-            if first == row:
-                words = f"{text(one.array)} and {text(other.array)} are transposed otherwise"
-            yield Change(
-                kind,
-                words,
-                "multiply in the order that the shapes of unequal matrices allow",
-                (replace(summand, factors=tuple(factors)),),
-                3,
-            )
-
-
-def _fits(one: Entry, left: tuple, other: Entry, right: tuple, sizes: set[int]) -> bool:
-    """Whether axes keep their sizes."""
-    pairs = [*zip(one.indices, left, strict=True), *zip(other.indices, right, strict=True)]
-    return all(a.size == b.size for a, b in pairs)  # type: ignore[attr-defined]
-
-
-def _instead_of_derivative(array: Call, shown: str) -> Iterator[tuple[Formula, str, str, int]]:
-    """The value, the operand, another function's derivative, the derivative at the value."""
-    value = replace(array, primes=array.primes - 1)
-    (z,) = array.operands
-    yield value, "value-for-derivative", f"the value {text(value)} stands where {shown} belongs", 2
-    yield z, "value-for-derivative", f"{text(z)} stands where the derivative {shown} belongs", 3
-    point = replace(array, operands=(value,))
-    words = f"{text(point)} stands where {shown} belongs: it is taken at the value"
-    yield point, "wrong-point", words, 3
-    rules = {
-        "tanh": Sum((1, -1), (Number(1), Power(value, Number(2)))),
-        "the sigmoid": Product("entrywise", (value, Sum((1, -1), (Number(1), value)))),
-    }
-    for name, rule in rules.items():
-        words = f"{text(rule)}, the derivative of {name}, stands where {shown} belongs"
-        yield rule, "wrong-point", words, 4
-    for function in ACTIVATIONS:
-        if function != array.function:
-            other = replace(array, function=function)
-            words = f"the derivative of {function} stands where {shown} belongs"
-            yield other, "wrong-point", words, 4
-
-
-def _missing(array: Formula) -> str:
-    if isinstance(array, Derivative):
-        return "missing-cotangent"
-    if isinstance(array, Call) and array.primes:
-        return "missing-activation-derivative"
-    return "missing-factor"
-
-
-def _rank_of_missing(array: Formula) -> int:
-    return 2 if isinstance(array, Derivative) or (isinstance(array, Call) and array.primes) else 3
-
-
-def _without_array(summand: Summand, array: Formula) -> Summand:
-    kept = tuple(f for f in summand.factors if not (isinstance(f, Entry) and f.array == array))
-    return replace(summand, factors=kept)
-
-
-def _tied(summand: Summand, letter: Letter, free: Letter) -> Summand:
-    summed = tuple(n for n in summand.summed if n != letter)
-    return replace(summand, summed=summed).replaced({letter: free})
-
-
-def _shown(summand: Summand) -> str:
-    return text(replace(summand, coefficient=1).body)
-
-
-class Values:
-    """Values of summands at given arrays.
-
-    Args:
-        of_array: the value of an array formula.
-    """
-
-    def __init__(self, of_array: Callable[[Formula], Any]):
-        """Start with nothing known."""
-        self.of_array = of_array
-        self.known: dict[Formula, np.ndarray] = {}
-        self.orders: dict[tuple, Any] = {}
-
-    def array(self, formula: Formula) -> np.ndarray:
-        """An array formula's value."""
-        if formula not in self.known:
-            self.known[formula] = np.asarray(self.of_array(formula), float)
-        return self.known[formula]
-
-    def total(self, summands: Sequence[Summand], axes: Sequence[Letter | None]) -> np.ndarray:
-        """The sum over axes in the order of their letters.
-
-        Raises:
-            ValueError: an index that is no plain letter.
-        """
-        shape = tuple(1 if letter is None else letter.size for letter in axes)
-        result = np.zeros(shape)
-        for summand in summands:
-            result = result + self._one(summand, axes)
-        return result
-
-    def _one(self, summand: Summand, axes: Sequence[Letter | None]) -> np.ndarray:
-        number: dict[Letter, int] = {}
-        operands: list[Any] = []
-        for factor in (*summand.factors, *summand.deltas):
-            array, indices = self._operand(factor)
-            operands += [array, [number.setdefault(n, len(number)) for n in indices]]
-        free = [letter for letter in axes if letter is not None]
-        kept = [letter for letter in free if letter in number]
-        # A letter that is summed and that nothing depends on is no sum that a person writes.
-        operands.append([number[letter] for letter in kept])
-        value = summand.coefficient * (1 if len(operands) == 1 else self._einsum(operands))
-        shape = [letter.size if letter in number else 1 for letter in free]
-        value = np.broadcast_to(np.reshape(value, shape), [letter.size for letter in free])
-        return value.reshape([1 if letter is None else letter.size for letter in axes])
-
-    def _einsum(self, operands: list[Any]) -> Any:
-        """An einsum whose order of products is looked up: most changes leave it as it is."""
-        if len(operands) < 6:
-            return np.einsum(*operands)
-        shapes = tuple(np.shape(array) for array in operands[:-1:2])
-        key = (shapes, tuple(map(tuple, operands[1::2])), tuple(operands[-1]))
-        if key not in self.orders:
-            self.orders[key] = np.einsum_path(*operands, optimize="greedy")[0]
-        return np.einsum(*operands, optimize=self.orders[key])
-
-    def _operand(self, factor: Formula) -> tuple[np.ndarray, list[Letter]]:
-        if isinstance(factor, Delta):
-            left, right = factor.left, factor.right
-            if isinstance(left, Letter) and isinstance(right, Letter):
-                return np.eye(left.size, right.size), [left, right]
-            return self._selection(left, right)
-        if not isinstance(factor, Entry):
-            return self.array(factor), []
-        array = self.array(factor.array)
-        letters: list[Letter] = []
-        place: list[Any] = []
-        for index in factor.indices:
-            if isinstance(index, Letter):
-                letters.append(index)
-                place.append(slice(None))
-            elif isinstance(index, Number):
-                place.append(int(index.value.real))
-            else:
-                raise ValueError("an index that is no letter")
-        return array[tuple(place)] if place else array, letters
-
-    def _selection(self, left: Formula, right: Formula) -> tuple[np.ndarray, list[Letter]]:
-        """A table's delta as its one-hot array."""
-        if not isinstance(right, Letter) or not isinstance(left, Entry):
-            raise ValueError("a delta that is no table")
-        letters = [n for n in left.indices if isinstance(n, Letter)]
-        table = self.array(left.array).astype(int)
-        return (table[..., None] == np.arange(right.size)).astype(float), [*letters, right]
+            yield from reordered(summand, m, one, n, other)

@@ -22,7 +22,6 @@ STYLE = """
 .layouts .finding th{font-weight:400;opacity:.72;padding-right:1.2em;white-space:nowrap}
 .layouts .finding td{max-width:48em}
 .layouts .finding math{math-style:normal;font-size:1.1em}
-.layouts .wrong{text-decoration:underline wavy #c4512d;text-underline-offset:.35em}
 .layouts .verdict{font-weight:600}
 """
 

@@ -73,7 +73,8 @@ def kronecker_form(
         blocks = [block for block in found if block is not None]
         if len(blocks) < len(found):
             return None
-        if flat or not mixes(summands, [part for block in blocks for part in block.all_parts]):
+        parts = [part for block in blocks for part in block.all_parts]
+        if flat or not mixes(summands, parts, shape_of):
             return added(merged(blocks))
     return None
 
@@ -179,7 +180,7 @@ class _Stacking:
         """`vec(A)`: the slowest axis is that of the columns."""
         size = prod(1 if letter is None else letter.size for letter in axes)
         part = self._matrix(summand, tuple(axes)[::-1])
-        if part is None or len(axes) < 2:
+        if part is None or len(axes) < 2 or not part.factors:
             return part
         outer = replace(part, sides=(1, 1), factors=())
         inner = Term(part.sides, factors=part.factors)

@@ -24,6 +24,7 @@ from layouts.formulas.factors import (
     ones,
     times,
 )
+from layouts.formulas.indexing import ELEMENTWISE
 from layouts.formulas.plain import is_applied_to, transposes
 from layouts.formulas.simplifying import total
 from layouts.formulas.splitting import ShapeOf, split
@@ -38,6 +39,7 @@ from layouts.formulas.tree import (
     Letter,
     Number,
     Ones,
+    Product,
     View,
 )
 
@@ -90,20 +92,35 @@ def matrix_terms(
         terms = [term for term in found if term is not None]
         if len(terms) < len(found):
             return None
-        if narrow or not mixes(summands, terms):
+        if narrow or not mixes(summands, terms, shape_of):
             break
     return terms
 
 
-def mixes(summands: Sequence[Summand], terms: Sequence[Term]) -> bool:
+def mixes(
+    summands: Sequence[Summand], terms: Sequence[Term], shape_of: ShapeOf | None = None
+) -> bool:
     """Whether some vectors or numbers have an axis of one, and others not."""
-    indices = [f.indices for s in summands for f in map(_as_entry, s.factors) if f is not None]
-    thin = [n for n in indices if Number(0) in n]
-    if not thin:
+    factors = [factor for summand in summands for factor in summand.factors]
+    entries = [entry for entry in map(_as_entry, factors) if entry is not None]
+    read = [entry for entry in entries if any(isinstance(n, Number) for n in entry.indices)]
+    if not read:
         return False
-    vectors = [n for n in indices if sum(isinstance(index, Letter) for index in n) == 1]
+    # What `∂D[i,0]/∂x[k]` is an entry of has no formula, nor a shape that could be asked for.
+    shapeless = any(isinstance(f, Derivative) and Number(0) in f.walk() for f in factors)
+    if shapeless or not all(_is_thin(entry, shape_of) for entry in read):
+        return True
+    vectors = [entry for entry in entries if sum(isinstance(n, Letter) for n in entry.indices) == 1]
     made = any(term.numbers or term.below or any(map(_has_ones, term.factors)) for term in terms)
-    return made or len(vectors) != len(thin) or any(len(n) == 1 for n in vectors)
+    return made or len(vectors) != len(read)
+
+
+def _is_thin(entry: Entry, shape_of: ShapeOf | None) -> bool:
+    """Whether a vector is read from an array of two axes, one of them of size one."""
+    if shape_of is None or len(entry.indices) != 2:
+        return False
+    sizes = zip(entry.indices, shape_of(entry.array), strict=True)
+    return all(size == 1 for n, size in sizes if isinstance(n, Number))
 
 
 def _has_ones(factor: object) -> bool:
@@ -174,32 +191,59 @@ def _as_entry(factor: Formula) -> Entry | None:
         of, by = factor.of, factor.by
         if isinstance(of, Entry) and isinstance(by, Entry):
             return Entry(Derivative(of.array, by.array), of.indices + by.indices)
+    if isinstance(factor, Entry) and len(factor.indices) == 1:
+        column = _unsliced(factor.array)
+        if column is not None:  # entry by entry, so that it does not matter how wide they are
+            return Entry(column, (*factor.indices, Number(0)))
     return factor if isinstance(factor, Entry) else None
+
+
+def _unsliced(array: Formula) -> Formula | None:
+    """`tanh′(z)` for `tanh′(z[:, 0])`: what acts entry by entry on the only column of arrays."""
+    match array:
+        case View(of, (":", "0")):
+            return of
+        case Call(function, (operand,), (), primes) if function in ELEMENTWISE:
+            inner = _unsliced(operand)
+            return None if inner is None else Call(function, (inner,), (), primes)
+        case Product("entrywise", factors):
+            found = [_unsliced(factor) for factor in factors]
+            parts = tuple(part for part in found if part is not None)
+            return Product("entrywise", parts) if len(parts) == len(found) else None
+    return None
 
 
 def _of_entry(factor: Formula, flat: bool, shape_of: ShapeOf | None) -> Matrix | None:
     """An entry as a matrix, in the orientation that its array has."""
     entry = _as_entry(factor)
-    if entry is None or any(not isinstance(n, Letter) and n != Number(0) for n in entry.indices):
+    if entry is None or not all(isinstance(n, Letter) or _is_place(n) for n in entry.indices):
         return None
     letters = [n for n in entry.indices if isinstance(n, Letter)]
     if len(letters) > 2 or (len(entry.indices) > 2 and len(letters) < len(entry.indices)):
         return None
     shape = tuple(n.size if isinstance(n, Letter) else 1 for n in entry.indices)
-    known = shape_of is not None and not isinstance(factor, Derivative)
-    if known and tuple(shape_of(entry.array)) != shape:  # type: ignore[misc]
-        return None  # an entry outside of its array is zero
+    if shape_of is not None and not isinstance(factor, Derivative):
+        sizes = zip(entry.indices, shape_of(entry.array), strict=True)
+        if any(n.size != size if isinstance(n, Letter) else n.value >= size for n, size in sizes):  # type: ignore[attr-defined]
+            return None  # an entry outside of its array is zero
     if len(letters) == 2 and letters[0] == letters[1]:
         size = letters[0].size
         return Matrix(letters[0], None, array(Call("diag", (entry.array,)), (size, 1)))
-    if len(entry.indices) == len(letters) or (letters and not flat):
+    known = not isinstance(factor, Derivative) and letters and not flat
+    thin = known and _is_thin(entry, shape_of)
+    if len(entry.indices) == len(letters) or thin:
         axes = [n if isinstance(n, Letter) else None for n in entry.indices]
         rows, cols = [*axes, None, None][:2]
         return Matrix(rows, cols, split(entry.array, shape, shape_of))
-    own = View(entry.array, tuple(":" if isinstance(n, Letter) else "0" for n in entry.indices))
+    places = (":" if isinstance(n, Letter) else str(n.value) for n in entry.indices)  # type: ignore[attr-defined]
+    own = View(entry.array, tuple(places))
     term = split(own, tuple(letter.size for letter in letters), shape_of)
     row, col = [*letters, None, None][:2]
     return Matrix(row, col, term)
+
+
+def _is_place(index: Formula) -> bool:
+    return isinstance(index, Number) and isinstance(index.value, int) and index.value >= 0
 
 
 def _of_delta(delta: Delta) -> Matrix | None:

@@ -237,9 +237,9 @@ def _bracket(terms: Sequence[Term]) -> Term:
 
 def _common_number(numbers: Sequence[complex]) -> float:
     """What coefficients have in common: their size, or a divisor of whole numbers."""
-    real = [number for number in numbers if not isinstance(number, complex)]
-    if len(real) < len(numbers):
+    if any(isinstance(number, complex) for number in numbers):
         return 1
+    real = [number.real for number in numbers]
     sign, sizes = (-1 if all(n < 0 for n in real) else 1), {abs(n) for n in real}
     if len(sizes) == 1:
         return sign * sizes.pop()

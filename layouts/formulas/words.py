@@ -141,6 +141,8 @@ class Words(Brackets):
         if token.kind != "name":
             raise self.refuse("a name behind ∂", _BY, at=token)
         name = Name(self.dotted(token.text + self.subscript()))
+        if name == Name("vec") and self.ahead("("):
+            return self.outside(lambda: self.called(token, 0, []))
         if self.ahead("["):
             found = self.indexed(name)
             if isinstance(found, Entry):
@@ -167,6 +169,8 @@ class Words(Brackets):
                 if word.kind != "name":
                     raise self.refuse("a name behind ∂", "write ∂L/∂W", at=word)
                 below = Name(self.dotted(word.text + self.subscript()))
+                if below == Name("vec") and self.ahead("("):
+                    below = self.outside(lambda: self.called(word, 0, []))
         if isinstance(above, Entry) and self.ahead("["):
             below = self.indexed(below)
         return Derivative(above, below)

@@ -89,7 +89,8 @@ def _is_guard(equation: JaxprEqn) -> bool:
     """Whether it picks one of two tables of whole numbers, as indexing by them does."""
     if equation.primitive.name != "select_n" or len(equation.invars) != 3:
         return False
-    return jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.integer)
+    kind = getattr(equation.outvars[0].aval, "dtype", None)
+    return kind is not None and jnp.issubdtype(kind, jnp.integer)
 
 
 def _guarded(

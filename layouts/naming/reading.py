@@ -64,8 +64,7 @@ def cut(closed: ClosedJaxpr, primitives: Collection[str]) -> ClosedJaxpr | None:
     """A program that ends with the first of these primitives; None where it has none."""
     for equation in closed.jaxpr.eqns:
         if equation.primitive.name in primitives:
-            outvars = equation.outvars
-            return closed.replace(jaxpr=closed.jaxpr.replace(outvars=outvars, debug_info=None))
+            return closed.replace(jaxpr=closed.jaxpr.replace(outvars=equation.outvars))
     return None
 
 

@@ -74,13 +74,13 @@ def _unfolded(term: Term) -> list[Term]:
             return _unfolded(replace(term, factors=(*before, *inner, *after)))
         if isinstance(node, Add) and mixes(node):
             found = []
-            pairs = zip(node.coefficients, node.operands, node.indices, strict=True)
-            for coefficient, part, index in pairs:
-                inner_factor = Factor(part, tuple(factor.labels[axis] for axis in index))
+            terms = zip(node.coefficients, node.operands, node.indices, strict=True)
+            for coefficient, part, axes in terms:
+                one = Factor(part, tuple(factor.labels[axis] for axis in axes))
                 scaled = replace(
                     term,
                     coefficient=term.coefficient * coefficient,
-                    factors=(*before, inner_factor, *after),
+                    factors=(*before, one, *after),
                 )
                 found += _unfolded(scaled)
             return found
@@ -152,7 +152,7 @@ def _split(symbol: Symbol, values: Values) -> tuple[complex, list[Symbol]]:
     if value.head == "index" and {*value.detail} <= {":", "None", "0"}:
         (operand,) = value.operands
         given = iter(axes)
-        inner = []
+        inner: list[Label | None] = []
         for entry in value.detail:
             if entry == "0":
                 inner.append(None)
@@ -176,26 +176,25 @@ def _without_identities(
     place = 0
     while place < len(symbols):
         symbol = symbols[place]
-        if not identity_size(symbol.value) or None in symbol.axes:
+        ends = [label for label in symbol.axes if label is not None]
+        if not identity_size(symbol.value) or len(ends) < 2:
             place += 1
             continue
-        symbols = symbols[:place] + symbols[place + 1 :]
-        kept, gone = sorted(symbol.axes, key=lambda label: label not in sides)  # type: ignore[arg-type,misc]
-        names = {gone: kept}
-        united.add(gone)  # type: ignore[arg-type]
+        kept, gone = sorted(ends, key=lambda label: label not in sides)
+        united.add(gone)
+
+        def named(label: Label, kept: Label = kept, gone: Label = gone) -> Label:
+            return kept if label is gone else label
+
+        rest = symbols[:place] + symbols[place + 1 :]
         symbols = [
-            replace(s, axes=tuple(names.get(n, n) for n in s.axes))  # type: ignore[arg-type]
-            for s in symbols
+            replace(s, axes=tuple(None if n is None else named(n) for n in s.axes)) for s in rest
         ]
-        out, into = (
-            tuple(tuple(names.get(n, n) for n in axis) for axis in axes)  # type: ignore[misc]
-            for axes in (out, into)
-        )
+        out, into = (tuple(tuple(map(named, axis)) for axis in axes) for axes in (out, into))
         selections = tuple(
-            s.relabelled({n: names.get(n, n) for n in (s.place, *s.labels)})  # type: ignore[misc]
-            for s in selections
+            s.relabelled({n: named(n) for n in (s.place, *s.labels)}) for s in selections
         )
-    return symbols, out, into, selections, united  # type: ignore[return-value]
+    return symbols, out, into, selections, united
 
 
 def _unseen(term: Term, symbols: Sequence[Symbol], united: set[Label]) -> int:

@@ -134,7 +134,7 @@ def pieces(node: Formula, notation: Notation) -> tuple[Piece, ...]:
             whole = partials(node) if notation == "stacked" else None
             if whole:
                 return _stacked_partials(*whole)
-            return (of, not _is_named(of)), (by, not _is_named(by))
+            return tuple((part, not _is_named(part, notation)) for part in (of, by))
         case _:
             return tuple((part, False) for part in node.parts)
 
@@ -227,8 +227,10 @@ def _is_large(array: Formula, notation: Notation) -> bool:
     return binding(array, notation) < ATOM
 
 
-def _is_named(formula: Formula) -> bool:
-    """Whether a formula is a name or an entry of one: it follows ∂ without parentheses."""
+def _is_named(formula: Formula, notation: Notation = "stacked") -> bool:
+    """Whether a formula follows ∂ without parentheses: a name, an entry of one, `vec(X)`."""
+    if isinstance(formula, Call):
+        return formula.function == "vec" and not formula.options and notation != "ascii"
     return isinstance(formula.array if isinstance(formula, Entry) else formula, Name)
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from layouts.show.recognition import Terms
-from layouts.show.value import MOST_OPERANDS, Number, Value, powers_of, terms_of
-
-if TYPE_CHECKING:
-    from layouts.show.values import Values
+from layouts.show.value import MOST_OPERANDS, Maker, Number, Value, powers_of, terms_of
 
 
-def cancelled(values: Values, terms: Terms) -> Value | None:
+def cancelled(values: Maker, terms: Terms) -> Value | None:
     """The sum with its products multiplied out, where that is shorter: `x (1 - y) - x`."""
     if not any(_has_sum(value) for value in terms) or len(terms) > MOST_OPERANDS:
         return None
@@ -29,7 +25,7 @@ def cancelled(values: Values, terms: Terms) -> Value | None:
     return _factored(values, kept)
 
 
-def _multiplied_out(values: Values, value: Value) -> list[tuple[Number, Value]]:
+def _multiplied_out(values: Maker, value: Value) -> list[tuple[Number, Value]]:
     """A product of sums as the terms of its own sum."""
     if not _has_sum(value):
         return [(1, value)]
@@ -51,7 +47,7 @@ def _multiplied_out(values: Values, value: Value) -> list[tuple[Number, Value]]:
     return terms
 
 
-def _factored(values: Values, terms: Terms) -> Value:
+def _factored(values: Maker, terms: Terms) -> Value:
     """A sum with the factors that all of its terms have in front."""
     if len(terms) < 2:
         return values.add((c, v) for v, c in terms.items())

@@ -124,6 +124,8 @@ def diagonal(values: Values, value: Value) -> Value:
 def logarithm(values: Values, value: Value) -> Value:
     """The logarithm; `log(sum(exp(x - max(x))))` is `logsumexp(x) - max(x)`."""
     total = value.operands[0] if value.head == "index" else value
+    if is_call(value, "softmax"):
+        return values.call("log_softmax", value.operands, value.detail[1:], value.shape)
     if value.head == "sum" and value.detail == (1, 1):  # log(1 + exp(x))
         for one, power in permutations(value.operands):
             if one is values.number(1) and is_call(power, "exp"):

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Container
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING
 
-from layouts.show.value import Number, Value, axis_along, is_call, terms_of, unindexed
-
-if TYPE_CHECKING:
-    from layouts.show.values import Values
+from layouts.show.value import Maker, Number, Value, axis_along, is_call, terms_of, unindexed
 
 Terms = dict[Value, Number]
 Powers = dict[Value, int]
 
 
-def in_sum(values: Values, terms: Terms) -> Terms:
+def in_sum(values: Maker, terms: Terms) -> Terms:
     """Recognise `softplus`, `log_softmax` and the slope of `sigmoid` among terms.
 
     Args:
@@ -30,7 +26,7 @@ def in_sum(values: Values, terms: Terms) -> Terms:
     return terms
 
 
-def in_product(values: Values, powers: Powers) -> Powers:
+def in_product(values: Maker, powers: Powers) -> Powers:
     """Recognise powers of roots and norms, `softmax` and `sigmoid` among factors.
 
     Args:
@@ -42,7 +38,7 @@ def in_product(values: Values, powers: Powers) -> Powers:
     return {v: 1 if _is_mask(v) and n > 1 else n for v, n in powers.items() if n}
 
 
-def sigmoid_of(values: Values, exponent: Value) -> Value | None:
+def sigmoid_of(values: Maker, exponent: Value) -> Value | None:
     """`exp(x - softplus(x))` is `sigmoid(x)`, and `exp(-softplus(x))` is `sigmoid(-x)`."""
     terms = list(terms_of(1, exponent))
     for place, (coefficient, value) in enumerate(terms):
@@ -55,7 +51,7 @@ def sigmoid_of(values: Values, exponent: Value) -> Value | None:
     return None
 
 
-def apart(values: Values, view: Value, exponentials: Container[Value]) -> list[Value]:
+def apart(values: Maker, view: Value, exponentials: Container[Value]) -> list[Value]:
     """`(s / sum(E))[:, None]` next to E as `s[:, None]` and `1 / sum(E)[:, None]`."""
     (product,) = view.operands
     if product.head != "product" or not {*view.detail} <= {":", "None"}:
@@ -70,7 +66,7 @@ def apart(values: Values, view: Value, exponentials: Container[Value]) -> list[V
     return [view]
 
 
-def _softplus(values: Values, terms: Terms) -> Terms:
+def _softplus(values: Maker, terms: Terms) -> Terms:
     """`relu(x) + log1p(exp(-abs(x)))` is `softplus(x)`."""
     for tail in [v for v in terms if is_call(v, "softplus")]:
         (negative,) = tail.operands
@@ -87,7 +83,7 @@ def _softplus(values: Values, terms: Terms) -> Terms:
     return terms
 
 
-def _log_softmax(values: Values, terms: Terms) -> Terms:
+def _log_softmax(values: Maker, terms: Terms) -> Terms:
     """`x - logsumexp(x)` is `log_softmax(x)`."""
     for total in [v for v in terms if is_call(unindexed(v), "logsumexp")]:
         (x,), coefficient = unindexed(total).operands, -terms[total]
@@ -102,7 +98,7 @@ def _log_softmax(values: Values, terms: Terms) -> Terms:
     return terms
 
 
-def _slopes(values: Values, terms: Terms) -> Terms:
+def _slopes(values: Maker, terms: Terms) -> Terms:
     """`sigmoid(x) - sigmoid(x)²` is `sigmoid(x) (1 - sigmoid(x))`, its derivative."""
     for sigmoid in [v for v in terms if is_call(v, "sigmoid")]:
         square = values.known_as("product", (sigmoid,), (2,))
@@ -114,7 +110,7 @@ def _slopes(values: Values, terms: Terms) -> Terms:
     return terms
 
 
-def _norms(values: Values, powers: Powers) -> Powers:
+def _norms(values: Maker, powers: Powers) -> Powers:
     """`sum(x²) norm(x)` is `norm(x)³`."""
     for norm, total in permutations(powers, 2):
         if not (is_call(norm, "norm") and is_call(total, "sum")):
@@ -126,7 +122,7 @@ def _norms(values: Values, powers: Powers) -> Powers:
     return powers
 
 
-def _roots(values: Values, powers: Powers) -> Powers:
+def _roots(values: Maker, powers: Powers) -> Powers:
     """`x sqrt(x)` is `sqrt(x)³`, and `sqrt(x)²` is x."""
     for root in [v for v in powers if is_call(v, "sqrt")]:
         (x,) = root.operands
@@ -137,7 +133,7 @@ def _roots(values: Values, powers: Powers) -> Powers:
     return powers
 
 
-def _squares(values: Values, powers: Powers) -> Powers:
+def _squares(values: Maker, powers: Powers) -> Powers:
     """`(a + b) (a - b)` is `a² - b²`."""
     sums = [v for v, power in powers.items() if v.head == "sum" and power == 1]
     for one, other in combinations([v for v in sums if len(v.operands) == 2], 2):
@@ -149,7 +145,7 @@ def _squares(values: Values, powers: Powers) -> Powers:
     return powers
 
 
-def _softmax(values: Values, powers: Powers) -> Powers:
+def _softmax(values: Maker, powers: Powers) -> Powers:
     """`exp(x - max(x)) / sum(exp(x - max(x)))` is `softmax(x)`."""
     for base, divisor in permutations(powers, 2):
         if powers[base] < 1 or powers[divisor] > -1 or not is_call(base, "exp"):
@@ -164,7 +160,7 @@ def _softmax(values: Values, powers: Powers) -> Powers:
     return powers
 
 
-def _unshifted(values: Values, shifted: Value, axis: int) -> Value:
+def _unshifted(values: Maker, shifted: Value, axis: int) -> Value:
     """`x - max(x, axis)` without the shift, which a softmax does not see."""
     terms = list(terms_of(1, shifted))
     for place, (coefficient, peak) in enumerate(terms):
@@ -175,7 +171,7 @@ def _unshifted(values: Values, shifted: Value, axis: int) -> Value:
     return shifted
 
 
-def _sigmoids(values: Values, powers: Powers) -> Powers:
+def _sigmoids(values: Maker, powers: Powers) -> Powers:
     """`1 / (1 + exp(-x))` is `sigmoid(x)`, `exp(-x) sigmoid(x)` is `1 - sigmoid(x)`."""
     found = dict(powers)
 

@@ -1,8 +1,11 @@
 """One expression, and what can be seen of it: its terms, its factors, whether it is positive."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Protocol
 
 Shape = tuple[int, ...]
 Number = complex | float | int
@@ -27,10 +30,39 @@ class Value:
     """
 
     head: str
-    operands: tuple["Value", ...]
+    operands: tuple[Value, ...]
     detail: tuple
     shape: Shape
     place: int
+
+
+class Maker(Protocol):
+    """What makes values and simplifies them: `layouts.show.values.Values`."""
+
+    def add(self, terms: Iterable[tuple[Number, Value]]) -> Value:
+        """A sum of values times coefficients."""
+
+    def multiply(self, factors: Iterable[tuple[Value, int]]) -> Value:
+        """A product of whole powers, entry by entry."""
+
+    def number(self, number: Number) -> Value:
+        """A number."""
+
+    def map(self, function: str, *operands: Value) -> Value:
+        """A function applied entry by entry."""
+
+    def call(
+        self, function: str, operands: Sequence[Value], options: Sequence[str], shape: Shape
+    ) -> Value:
+        """A function of whole arrays."""
+
+    def make(
+        self, head: str, operands: Sequence[Value], detail: tuple = (), shape: Shape | None = None
+    ) -> Value:
+        """Any value, as it stands."""
+
+    def known_as(self, head: str, operands: Sequence[Value], detail: tuple) -> Value | None:
+        """A value that has been made before, else None."""
 
 
 def plain(number: Number) -> Number:
@@ -50,6 +82,7 @@ def terms_of(coefficient: Number, value: Value) -> list[tuple[Number, Value]]:
 
 
 def unindexed(value: Value) -> Value:
+    """What `x[:, None]` is a view of; all else is itself."""
     return value.operands[0] if value.head == "index" else value
 
 
