@@ -34,7 +34,7 @@ GALLERY = (
 )
 SMALL = ("W X, square", "W X + b, by b", "xᵀ A x", "permutation")
 # How a verdict fits: named first, named among others, or neither.
-FIRST, AMONG, MISSED = "named first", "among its candidates", "missed"
+FIRST, AMONG, MISSED = "named, or by a name that fits", "among its candidates", "missed"
 COLOURS = {FIRST: style.BEST, AMONG: style.FORWARD, MISSED: style.REVERSE}
 UNEXPLAINED = "unexplained"
 

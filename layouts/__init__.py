@@ -39,6 +39,7 @@ from layouts import chains
 from layouts.conventions import TEXTBOOKS, Convention, Layout, arrange, chain, convert, read
 from layouts.costs import CostReport, cost
 from layouts.derive import Derivation, derive
+from layouts.doctor import Diagnosis, Finding, diagnose, diagnose_vjp, from_torch
 from layouts.errors import LayoutError
 from layouts.formulas.parsing import parse
 from layouts.identify import identify
@@ -55,6 +56,8 @@ __all__ = [
     "Cost",
     "CostReport",
     "Derivation",
+    "Diagnosis",
+    "Finding",
     "Jacobian",
     "Layout",
     "LayoutError",
@@ -65,6 +68,9 @@ __all__ = [
     "convert",
     "cost",
     "derive",
+    "diagnose",
+    "diagnose_vjp",
+    "from_torch",
     "hessian",
     "identify",
     "jacobian",

@@ -321,3 +321,17 @@ def test_names_that_the_function_gives_are_kept():
     assert given["a1"].operands == (given["z1"],)
     found = explore(model, {"x": (3,), "W": (4, 3)})
     assert found.opaque == ()
+
+
+def test_a_table_of_indices_known_to_be_none_below_zero_is_taken_as_it_is():
+    E = jnp.arange(15.0).reshape(5, 3)
+    for table, guarded in (([1, 3, 1], False), ([1, -3, 1], True)):
+
+        def rows(E, table=table):
+            return E[jnp.array(table)]
+
+        closed = jax.make_jaxpr(on_paper(rows))(E)
+        assert ("select_n" in str(closed)) == guarded
+        np.testing.assert_array_equal(on_paper(rows)(E), rows(E))
+    traced = jax.make_jaxpr(on_paper(lambda E, i: E[i]))(E, jnp.array([1, 3]))
+    assert "select_n" in str(traced)  # an argument may be negative another time

@@ -179,3 +179,23 @@ def test_long_texts_are_cut_into_named_parts(values):
     assert max(len(line.text) for line in lines) <= LONGEST_LINE
     assert [line.name for line in lines[:3]] == ["A", "z2", "z3"]  # z1 is taken
     assert "x" in lines[1].text
+
+
+def test_the_order_of_factors_and_terms_makes_no_difference(values):
+    x, y, A = values.name("x", (3,)), values.name("y", (3,)), values.name("A", (3, 4))
+    assert values.multiply([(x, 1), (y, 2)]) is values.multiply([(y, 2), (x, 1)])
+    assert values.multiply([(x, 1), (y, 2)]) is not values.multiply([(x, 2), (y, 1)])
+    assert values.add([(1, x), (2, y)]) is values.add([(2, y), (1, x)])
+    dots = [einsum(values, pair, [(0,), (0,)], (), (3,)) for pair in ([x, y], [y, x])]
+    assert dots[0] is dots[1]
+    turned = transpose(values, A, (3, 4), (1, 0))
+    row = einsum(values, [x, A], [(0,), (0, 1)], (1,), (3, 4))
+    assert einsum(values, [turned, x], [(0, 1), (1,)], (0,), (4, 3)) is row
+    assert text(row) == "x @ A"
+
+
+def test_sums_along_axes_of_one_entry_are_left_out(values):
+    X = values.name("X", (3, 1))
+    assert text(reduce(values, "sum", X, (1,))) == "X[:, 0]"
+    half = values.add([(0.5, values.name("A", (3, 4)))])
+    assert text(reduce(values, "sum", half, (1,))) == "sum(A, axis=1) / 2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
+from typing import Any
 
 import jax
 
@@ -202,14 +203,14 @@ class _Writer:
 
     def _formula(self, value: Value) -> Formula:
         formula = written(value, known=self.known, steps=True)
-        parents = {Name(place_name(n)): Name(p) for n, p in enumerate(self.child.parents)}
+        parents: dict[Any, Formula] = {
+            Name(place_name(n)): Name(p) for n, p in enumerate(self.child.parents)
+        }
         # A scalar output is not written by itself: `x / L` says less than `x / ‖x‖`.
         defined = {
             v.formula: Name(v.name)
             for v in self.vertices
-            if v.formula is not None
-            and not v.opaque
-            and (v.shape or v is not self.vertices[-1])
+            if v.formula is not None and not v.opaque and (v.shape or v is not self.vertices[-1])
         }
         return formula.replaced(parents).replaced(defined)
 
@@ -229,6 +230,6 @@ def _affine(start: int, step: int, letters: Sequence[Letter]) -> Formula:
         return Number(start)
     if (start, step) == (0, 1):
         return letters[0]
-    terms = ((step, letters[0]), (start, Number(1)))
+    terms: tuple[tuple[int, Formula], ...] = ((step, letters[0]), (start, Number(1)))
     terms = tuple(term for term in (terms if step > 0 else terms[::-1]) if term[0])
     return Sum(tuple(c for c, _ in terms), tuple(term for _, term in terms))

@@ -21,8 +21,8 @@ from layouts.formulas.tree import Call, Formula, Name
 from layouts.naming.paper import on_paper
 from layouts.naming.reading import constant, read
 from layouts.naming.residuals import familiar
-from layouts.naming.written import is_open, open_parts, written
 from layouts.naming.units import unit_of
+from layouts.naming.written import is_open, open_parts, written
 from layouts.nodes import Shape
 from layouts.reader import bind
 from layouts.show.values import Value, Values
@@ -71,8 +71,9 @@ class Program:
         return next(vertex for vertex in self.vertices if vertex.name == name)
 
     def paths(self, start: str, most: int) -> list[tuple[str, ...]] | None:
-        """The ways from a vertex to the output, output first; None if there are more than `most`."""
-        found, pending = [], [(self.output.name,)]
+        """The ways from a vertex to the output, output first; None if more than `most`."""
+        found: list[tuple[str, ...]] = []
+        pending: list[tuple[str, ...]] = [(self.output.name,)]
         while pending:
             path = pending.pop()
             if path[-1] == start:
@@ -144,6 +145,7 @@ def _inlined(fun: Callable) -> Callable:
         for equation in jaxpr.eqns:
             operands = [lookup(atom) for atom in equation.invars]
             body = equation.params.get("jaxpr")
+            results: Sequence[Any]
             if equation.primitive.name in ("jit", "pjit") and body and not unit_of(equation):
                 results = run(body.jaxpr, body.consts, operands)
             else:
@@ -159,11 +161,15 @@ def _inlined(fun: Callable) -> Callable:
     return inlined
 
 
+# A variable of a jaxpr, which here always has a shape and a dtype.
+Variable = Any
+
+
 class _Tracing:
     """A jaxpr with the expression of each variable."""
 
     def __init__(
-        self, jaxpr: Jaxpr, constants: Sequence[Any], names: Sequence[str], out_name: str | None
+        self, jaxpr: Any, constants: Sequence[Any], names: Sequence[str], out_name: str | None
     ):
         self.jaxpr = jaxpr
         self.constants = dict(zip(jaxpr.constvars, constants, strict=True))
@@ -226,7 +232,7 @@ class _Tracing:
             inputs.append(Vertex(name, array.shape, array.dtype, compute=lambda a=array: a))
         return inputs
 
-    def _picked(self) -> dict[Var, str]:
+    def _picked(self) -> dict[Variable, str]:
         """The variables that get names, in their order, inputs first and the output last."""
         known = self.known
         chosen: dict[Value, str] = {}
@@ -244,7 +250,7 @@ class _Tracing:
                     chosen.setdefault(part, role)
         numbers = {role: map(f"{role}{{}}".format, count(1)) for role in "zau"}
         given = getattr(self.values, "given", {})
-        picked: dict[Var, str] = dict(self.input_names)
+        picked: dict[Variable, str] = dict(self.input_names)
         seen = {self.value[var] for var in picked}
         for var in self.made:
             value = self.value[var]
@@ -254,7 +260,8 @@ class _Tracing:
                 continue  # derivatives from real to real pass through it
             role = chosen.get(value)
             if value in given or (role and value.shape == var.aval.shape):
-                name = given.get(value) or next(n for n in numbers[role] if n not in self.taken)
+                spare = (n for n in numbers[role or "u"] if n not in self.taken)
+                name = str(given.get(value) or next(spare))
                 picked[var] = name
                 self.taken.add(name)
                 seen.add(value)
@@ -274,7 +281,11 @@ class _Tracing:
         return seen
 
     def _vertex(
-        self, var: Var, name: str, named: Mapping[Var, str], written_as: Mapping[Value, str]
+        self,
+        var: Variable,
+        name: str,
+        named: Mapping[Variable, str],
+        written_as: Mapping[Value, str],
     ) -> Vertex:
         """One vertex, computed from the named variables that it is directly made of."""
         by_value = {self.value[v]: v for v in named if v is not var}
@@ -297,7 +308,9 @@ class _Tracing:
             formula = written(value, others, self.known)
         return Vertex(name, var.aval.shape, var.aval.dtype, names, formula, compute, opaque)
 
-    def _slice(self, var: Var, by_value: Mapping[Value, Var]) -> tuple[list[JaxprEqn], set[Var]]:
+    def _slice(
+        self, var: Variable, by_value: Mapping[Value, Variable]
+    ) -> tuple[list[JaxprEqn], set[Variable]]:
         """The equations that make a variable of named ones, and which these are."""
         needed, parents, pending = set(), set(), [var]
         while pending:
@@ -314,7 +327,7 @@ class _Tracing:
                 pending += self.producer[v].invars
         return [e for e in self.jaxpr.eqns if id(e) in needed], parents
 
-    def _same(self, var: Var, by_value: Mapping[Value, Var]) -> Var | None:
+    def _same(self, var: Variable, by_value: Mapping[Value, Variable]) -> Variable | None:
         """The named variable of the same value and shape."""
         other = by_value.get(self.value[var])
         same = other is not None and (other.aval.shape, other.aval.dtype) == (
@@ -326,9 +339,9 @@ class _Tracing:
     def _run(
         self,
         equations: Sequence[JaxprEqn],
-        arrays: dict[Var, Any],
-        by_value: Mapping[Value, Var],
-        result: Var,
+        arrays: dict[Variable, Any],
+        by_value: Mapping[Value, Variable],
+        result: Variable,
     ) -> Any:
         environment = {**self.constants, **arrays}
 

@@ -272,7 +272,7 @@ class Writing:
             stacked = form in (Form.MATRIX, Form.MATRIX_TRANSPOSED)
             stacked = stacked and max(len(out), len(into)) > 1
             sides = [
-                _vec(v, convention.vec) if stacked else Name(v.name)
+                _vec(v, convention.vec or "rows") if stacked else Name(v.name)
                 for v in (self.out, self.source)
             ]
             reason = f"{layout} layout, {'×'.join(map(str, shape)) or 'a scalar'}"
@@ -353,8 +353,9 @@ class Writing:
         self, child: str, parent: str, spare: Letters | None = None
     ) -> tuple[Summand, ...]:
         """A local derivative with the letters of both vertices."""
-        ends = self.program.vertex(child), self.program.vertex(parent)
-        return self._local(*ends).write(*map(self._axes, ends), spare or self._spare())
+        one, other = self.program.vertex(child), self.program.vertex(parent)
+        out, into = self._axes(one), self._axes(other)
+        return self._local(one, other).write(out, into, spare or self._spare())
 
     def _start(self) -> Summand:
         """The cotangent's entry, where there is one."""
@@ -366,8 +367,8 @@ class Writing:
         """A path's product of derivatives as they are called."""
         summand = start
         for edge in pairwise(path):
-            ends = [self.program.vertex(name) for name in edge]
-            derivative = itself(*ends, *map(self._axes, ends))
+            child, parent = (self.program.vertex(name) for name in edge)
+            derivative = itself(child, parent, self._axes(child), self._axes(parent))
             summand = summand.times(Summand(factors=(derivative,)))
         return summand.over(self._between(path, start))
 

@@ -51,6 +51,7 @@ class Bench:
         self.cotangent = self._first_cotangent(cotangent)
 
     def trials(self) -> tuple[list[Trial], Finding | None]:
+        """The candidate at every input, or why that cannot be."""
         trials: list[Trial] = []
         count = 1 if self.candidate.fixed else 1 + PERTURBATIONS
         for number in range(count):
@@ -89,7 +90,8 @@ class Bench:
                 "raises", f"it raises {type(error).__name__}: {error}", wanted[0]
             )
         except Exception as error:  # whatever the candidate may do
-            reason = f"it raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            first, _, _ = str(error).partition("\n")
+            reason = f"it raises {type(error).__name__}: {first}"
             return {}, self._failed("raises", reason, wanted[0])
         if len(arrays) != len(wanted):
             reason = f"it returns {len(arrays)} arrays for {len(wanted)} variables"

@@ -26,6 +26,7 @@ class Case:
 
     @staticmethod
     def of(fun: Callable, args: tuple, argnums: int | Sequence[int]) -> Case:
+        """A call of `diagnose`, its argnums checked."""
         several = not isinstance(argnums, int)
         places = tuple(argnums) if not isinstance(argnums, int) else (argnums,)
         for place in places:
@@ -36,14 +37,17 @@ class Case:
 
     @cached_property
     def leaves(self) -> list[Any]:
+        """The arguments' leaves."""
         return jax.tree.leaves(self.args)
 
     @cached_property
     def names(self) -> list[str]:
+        """What formulas call them."""
         return leaf_names(self.fun, self.args, range(len(self.args)))
 
     @cached_property
     def treedef(self) -> Any:
+        """How they make the arguments."""
         return jax.tree.structure(self.args)
 
     @cached_property
@@ -53,6 +57,7 @@ class Case:
         return [n for place in self.places for n in jax.tree.leaves(numbers[place])]
 
     def flat(self, *leaves: Any) -> Any:
+        """The function of the leaves."""
         return self.fun(*jax.tree.unflatten(self.treedef, leaves))
 
     def flat_array(self, *leaves: Any) -> Any:
@@ -60,6 +65,7 @@ class Case:
         return jax.tree.leaves(self.flat(*leaves))[0]
 
     def unflatten(self, leaves: Sequence[Any]) -> tuple:
+        """Leaves as arguments."""
         return jax.tree.unflatten(self.treedef, leaves)
 
     def right(self, leaves: Sequence[Any], cotangent: Any) -> dict[int, np.ndarray]:

@@ -145,6 +145,7 @@ def instead_of_derivative(array: Call, shown: str) -> Iterator[tuple[Formula, st
 
 
 def kind_of_missing(array: Formula) -> str:
+    """What it is called to leave an array out."""
     if isinstance(array, Derivative):
         return "missing-cotangent"
     if isinstance(array, Call) and array.primes:
@@ -153,20 +154,24 @@ def kind_of_missing(array: Formula) -> str:
 
 
 def rank_of_missing(array: Formula) -> int:
+    """How far-fetched that is."""
     return 2 if isinstance(array, Derivative) or (isinstance(array, Call) and array.primes) else 3
 
 
 def without_array(summand: Summand, array: Formula) -> Summand:
+    """A term without one of its arrays."""
     kept = tuple(f for f in summand.factors if not (isinstance(f, Entry) and f.array == array))
     return replace(summand, factors=kept)
 
 
 def tied(summand: Summand, letter: Letter, free: Letter) -> Summand:
+    """A term whose sum over a letter has one entry, at a free letter."""
     summed = tuple(n for n in summand.summed if n != letter)
     return replace(summand, summed=summed).replaced({letter: free})
 
 
 def shown_term(summand: Summand) -> str:
+    """A term as text, its number apart."""
     return text(replace(summand, coefficient=1).body)
 
 

@@ -129,7 +129,7 @@ def of_convolutions(number: int, step: Step, place: int, tape: Tape) -> Iterator
                 "not-flipped",
                 "the result of the convolution is flipped",
                 "mind which way the kernel runs",
-                at(number, place, lambda g, c, t, axes=axes: np.flip(array_of(c), axes)),
+                at(number, place, lambda g, c, t, axes=axes: np.flip(array_of(c), axes)),  # type: ignore[misc]
                 4,
             )
     if other.shape[theirs[0]] == other.shape[theirs[1]] > 1:

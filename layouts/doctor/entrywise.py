@@ -98,7 +98,7 @@ def of_functions(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hy
         "has the wrong side": lambda g, x, y: g * (x < 0),
         "of the cotangent is multiplied in as well": lambda g, x, y: g * (g > 0) * (x > 0),
     }
-    for words, rule in masks.items():
+    for words, mask in masks.items():
         yield Hypothesis(
             "extra-factor" if "as well" in words else "wrong-point",
             f"a mask {words}",
@@ -106,7 +106,7 @@ def of_functions(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hy
             at(
                 number,
                 place,
-                lambda g, c, t, rule=rule: rule(array_of(g[0]), point(t), value(t)),
+                lambda g, c, t, mask=mask: mask(array_of(g[0]), point(t), value(t)),  # type: ignore[misc]
             ),
             6,
         )
@@ -115,7 +115,7 @@ def of_functions(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hy
             "wrong-point",
             f"the derivative of {other} stands where that of {name} belongs",
             fix,
-            at(number, place, lambda g, c, t, rule=rule: array_of(g[0]) * rule(point(t), value(t))),
+            at(number, place, lambda g, c, t, rule=rule: array_of(g[0]) * rule(point(t), value(t))),  # type: ignore[misc]
             5,
         )
 

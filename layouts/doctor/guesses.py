@@ -191,7 +191,7 @@ class OnPage:
         return self.page.text(self.change.summands)
 
     def again(self) -> list[OnPage]:
-        """This change and one more."""
+        """The change and one more."""
         further = Written(
             self.change.summands,
             self.page.written.head,

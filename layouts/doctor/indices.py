@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class Written:
     head: Derivative
     axes: Sequence[Letter | None]
     arrays: Mapping[Formula, tuple[int, ...]]
-    definitions: Mapping[Formula, Formula]
+    definitions: Mapping[Any, Formula]
 
     @property
     def free(self) -> list[Letter]:
@@ -287,7 +288,7 @@ class Written:
                     and not isinstance(other, Derivative)
                 ):
                     point = replace(array, operands=(other,))
-                    words = f"{text(point)} stands where {shown} belongs: it is taken at the wrong point"
+                    words = f"{text(point)} stands where {shown} belongs: another point"
                     yield point, "wrong-point", words, 4
         for other, shape in self.arrays.items():
             if shape != self.arrays.get(array) or other == array:

@@ -25,7 +25,7 @@ def of_moves(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypoth
                 at(
                     number,
                     place,
-                    lambda g, c, t, order=order: _if_fits(array_of(g[0]).transpose(order), c),
+                    lambda g, c, t, order=order: _if_fits(array_of(g[0]).transpose(order), c),  # type: ignore[misc]
                 ),
                 3,
             )
@@ -72,7 +72,7 @@ def of_choices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypo
         )
         yield Hypothesis(
             "missing-factor",
-            "the mask is left out: the cotangent passes where the forward pass chose another branch",
+            "the mask is left out: the cotangent passes where another branch was chosen",
             "multiply by the mask",
             at(number, place, lambda g, c, t: _if_fits(array_of(g[0]), c)),
             2,
@@ -107,7 +107,7 @@ def of_choices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypo
                 "overwritten-duplicates",
                 f"where an entry was read more than once only the {word} cotangent is kept",
                 "add them: np.add.at, or jnp.zeros(...).at[index].add(...)",
-                at(number, 0, lambda g, c, t, first=first: _overwritten(step, g, c, t, first)),
+                at(number, 0, lambda g, c, t, first=first: _overwritten(step, g, c, t, first)),  # type: ignore[misc]
                 3,
             )
 
@@ -187,7 +187,7 @@ def _copies(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothe
             "overwritten-duplicates" if last else "missing-sum",
             f"of the cotangents of all copies only the {'last' if last else 'first'} is kept",
             fix,
-            edit(lambda full, c, last=last: _one_copy(full, c, last)),
+            edit(lambda full, c, last=last: _one_copy(full, c, last)),  # type: ignore[misc]
             4,
         )
     if operand.size > 1:
@@ -204,7 +204,7 @@ def _copies(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothe
                     "wrong-axis",
                     f"the sum is taken over axis {axes[0] if len(axes) == 1 else axes}",
                     "sum over the axis that was repeated",
-                    edit(lambda full, c, axes=axes: full.sum(axes).reshape(np.shape(c))),
+                    edit(lambda full, c, axes=axes: full.sum(axes).reshape(np.shape(c))),  # type: ignore[misc]
                     3,
                 )
 

@@ -54,6 +54,10 @@ def of_result(
         tolerance: relative to the largest entry.
         cotangent: the output's.
     """
+    if candidate.size and not candidate.any() and right.any():
+        words = "it is zero: no cotangent arrives, along none of the paths"
+        yield Result("missing-path", words, "pass the cotangent on")
+        return
     for words, kind, fix, array in _forms(candidate, right, others):
         factor = ratio(array[0], array[1], tolerance)
         constant = None if factor is None else named(factor, sizes)
@@ -150,7 +154,7 @@ def _forms(
             )
     if candidate.size == right.size and right.ndim > 1:
         yield (
-            "the entries are there, stacked by columns where rows were meant or the other way round",
+            "the entries are there, stacked by columns where rows were meant, or the reverse",
             "vec-order",
             "reshape in the order in which it was stacked",
             (candidate.ravel(), right.ravel(order="F")),
@@ -205,7 +209,7 @@ def _of_constant(constant: Constant, divides: bool) -> Iterator[Result]:
     words = f"{constant.name} times the gradient"
     if constant.meaning:
         words += f", where {constant.meaning}"
-    fix = f"divide by {constant.name}"
+    fix = undo(bare)
     kind = "constant-factor"
     if constant.meaning and size < 1 and bare.startswith("1/") and "√" not in bare and not divides:
         kind = "mean-for-sum"
@@ -215,6 +219,12 @@ def _of_constant(constant: Constant, divides: bool) -> Iterator[Result]:
         yield Result("sign", "the sign is wrong", "change the sign")
     else:
         yield Result(kind, words, fix)
+
+
+def undo(name: str) -> str:
+    """How to be rid of a constant factor: `1/5` by multiplying by 5."""
+    inverse = name.removeprefix("1/")
+    return f"multiply by {inverse}" if inverse != name else f"divide by {name}"
 
 
 def where_they_differ(candidate: np.ndarray, right: np.ndarray, tolerance: float) -> str:
@@ -245,7 +255,7 @@ def _pattern(off: np.ndarray, candidate: np.ndarray, right: np.ndarray, toleranc
         if not off[diagonal].any():
             return ", none on the diagonal"
     for axis in range(off.ndim):
-        lines = off.any(tuple(n for n in range(off.ndim) if n != axis))
+        lines = np.asarray(off.any(tuple(n for n in range(off.ndim) if n != axis)))
         if off.ndim > 1 and not lines.all():
             word = ("rows", "columns")[axis] if off.ndim == 2 else f"places of axis {axis}"
             return f", in {int(lines.sum())} of {len(lines)} {word}"

@@ -20,7 +20,7 @@ from layouts.doctor.hypotheses import Hypothesis
 from layouts.doctor.paths import of_paths
 from layouts.doctor.ratios import Constant, named, ratio, sizes_of
 from layouts.doctor.report import Finding
-from layouts.doctor.results import Result, close, difference, of_array, of_result
+from layouts.doctor.results import Result, close, difference, of_array, of_result, undo
 from layouts.doctor.steps import of_steps
 from layouts.doctor.tape import Listing, Tape, listing
 
@@ -135,9 +135,10 @@ class Search:
         scored = []
         for guess in guesses:
             found = guess.value(0)
-            if found is not None and found.shape == right.shape:
-                if not close(found, right, self.tolerance):
-                    scored.append((guess, found, difference(given, found)))
+            if found is None or found.shape != right.shape:
+                continue
+            if not close(found, right, self.tolerance):
+                scored.append((guess, found, difference(given, found)))
         return scored
 
     def _matching(
@@ -179,7 +180,7 @@ class Search:
         # Exact matches give the same numbers, so the formula of one is that of all.
         shown = next((g.formula() for g, c, _ in order if c is None and g.formula()), "")
         findings = []
-        for guess, constant, residual in kinds.values():
+        for number, (guess, constant, residual) in enumerate(kinds.values()):
             for kind, message, fix in guess.parts:
                 findings.append(
                     replace(
@@ -188,10 +189,12 @@ class Search:
                         next_best=min(others, default=float("inf")),
                         wrong=shown,
                         right=self._right_formula(leaf),
+                        alternative=number,
                     )
                 )
             if constant is not None:
-                findings += self._of_constant(leaf, constant)
+                also = self._of_constant(leaf, constant)
+                findings += [replace(finding, alternative=number) for finding in also]
         return findings
 
     def _of_constant(self, leaf: int, constant: Constant) -> list[Finding]:
@@ -199,7 +202,7 @@ class Search:
         if constant.name.removeprefix("-") != "1":
             words = f"and a factor of {constant.name}"
             words += f", where {constant.meaning}" if constant.meaning else ""
-            fix = f"divide by {constant.name}"
+            fix = undo(constant.name.removeprefix("-"))
             found.append(self._finding(leaf, "constant-factor", words, fix))
         if constant.value < 0:
             found.append(self._finding(leaf, "sign", "and the sign is wrong", "change the sign"))
@@ -249,7 +252,7 @@ class Search:
             if not any(close(found, other, self.tolerance) for _, other in distinct):
                 distinct.append((guess, found))
         tapes = [guess for guess, _ in distinct if isinstance(guess, OnTape)][:MOST_PAIRED]
-        pairs = [one.with_(other) for one, other in combinations(tapes, 2)]
+        pairs: list[Guess | None] = [one.with_(other) for one, other in combinations(tapes, 2)]
         written = [guess for guess, _ in distinct if isinstance(guess, OnPage)][:MOST_PAIRED]
         for guess in written:
             pairs += guess.again()

@@ -52,7 +52,7 @@ class Values:
         kept = [letter for letter in free if letter in number]
         # A letter that is summed and that nothing depends on is no sum that a person writes.
         operands.append([number[letter] for letter in kept])
-        value = summand.coefficient * (1 if len(operands) == 1 else self._einsum(operands))
+        value: Any = summand.coefficient * (1 if len(operands) == 1 else self._einsum(operands))
         shape = [letter.size if letter in number else 1 for letter in free]
         value = np.broadcast_to(np.reshape(value, shape), [letter.size for letter in free])
         return value.reshape([1 if letter is None else letter.size for letter in axes])

@@ -61,7 +61,8 @@ def abbreviated(
         >>> found[0].factors[0], definition.sides == (Name("s"), s)
         (Name(text='s'), True)
     """
-    formulas, definitions, used = list(formulas), [], {*taken}
+    formulas, used = list(formulas), {*taken}
+    definitions: list[Equation] = []
     for formula in formulas:
         used |= {part.text for part in formula.walk() if isinstance(part, Name | Letter)}
     for _ in range(most):

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from layouts.formulas.tree import (
     Call,
@@ -78,7 +79,7 @@ class Summand:
         present = self.letters
         return replace(self, summed=(*self.summed, *(n for n in letters if n in present)))
 
-    def replaced(self, known: Mapping[Formula, Formula]) -> Summand:
+    def replaced(self, known: Mapping[Any, Formula]) -> Summand:
         """With other formulas in place of some."""
         deltas = tuple(delta.replaced(known) for delta in self.deltas)
         factors = tuple(factor.replaced(known) for factor in self.factors)

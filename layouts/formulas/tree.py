@@ -53,7 +53,7 @@ class Formula:
                 new[field.name] = tuple(change(p) if isinstance(p, Formula) else p for p in value)
         return replace(self, **new) if new else self
 
-    def replaced(self, known: Mapping[Formula, Formula]) -> Formula:
+    def replaced(self, known: Mapping[Any, Formula]) -> Formula:
         """The formula with others in place of some of what is within it, the outermost first.
 
         Example:
