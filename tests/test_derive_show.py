@@ -60,26 +60,26 @@ PAGES = [
 ∂D/∂W, with W 4×3, X 3×5
 
 Forward
-    D = W X                      the function, 4×5
-    D[i,j] = Σ_u W[i,u] X[u,j]   the same by its indices
+    D = W X                      the output, 4×5
+    D[i,j] = Σ_u W[i,u] X[u,j]   by its indices
 
 Local derivatives
-    ∂D[i,j]/∂W[k,l] = δ[i,k] X[l,j]   zero unless the indices of each δ are equal
+    ∂D[i,j]/∂W[k,l] = δ[i,k] X[l,j]   zero unless i = k
 
 Gradient
-    ∂L/∂W[k,l] = Σ_ij ∂L/∂D[i,j] ∂D[i,j]/∂W[k,l]   the sum over every index in between
-               = Σ_ij δ[i,k] ∂L/∂D[i,j] X[l,j]   the local derivatives, put in
-               = Σ_j ∂L/∂D[k,j] X[l,j]   what remains is a sum over j
-    ∂L/∂W = ∂L/∂D Xᵀ                     a summed index is a product of matrices, 4×3
+    ∂L/∂W[k,l] = Σ_ij ∂L/∂D[i,j] ∂D[i,j]/∂W[k,l]   the chain rule
+               = Σ_ij δ[i,k] ∂L/∂D[i,j] X[l,j]     the local derivatives put in
+               = Σ_j ∂L/∂D[k,j] X[l,j]             δ[i,k] keeps i = k
+    ∂L/∂W = ∂L/∂D Xᵀ                               the sum over j is a product, 4×3
 
 Rules
     dW = dD Xᵀ        the VJP: pulls a cotangent back, 4×3
     D_dot = W_dot X   the JVP: pushes a tangent forward, 4×5
 
 Layouts
-    ∂(vec(Dᵀ))/∂(vec(Wᵀ)) = I₄ ⊗ Xᵀ   numerator = mixed, 20×12, stacked by rows
-    ∂(vec(D))/∂(vec(W)) = Xᵀ ⊗ I₄     numerator = mixed, 20×12, stacked by columns
-    ∂(vec(Dᵀ))/∂(vec(Wᵀ)) = I₄ ⊗ X    denominator, 12×20
+    ∂vec(Dᵀ)/∂vec(Wᵀ) = I₄ ⊗ Xᵀ   numerator = mixed, 20×12, stacked by rows
+    ∂vec(D)/∂vec(W) = Xᵀ ⊗ I₄     numerator = mixed, 20×12, stacked by columns
+    ∂vec(Dᵀ)/∂vec(Wᵀ) = I₄ ⊗ X    denominator, 12×20
 """,
     ),
     (
@@ -90,22 +90,20 @@ Layouts
 ∂D/∂W, with W 4×3, X 3×5
 
 Forward
-    D = W X                      the function, 4×5
-    D[i,j] = Σ_u W[i,u] X[u,j]   the same by its indices
+    D = W X                      the output, 4×5
+    D[i,j] = Σ_u W[i,u] X[u,j]   by its indices
 
 Local derivatives
-    ∂D[i,j]/∂W[k,l] = δ[i,k] X[l,j]
-        zero unless the indices of each δ are equal
+    ∂D[i,j]/∂W[k,l] = δ[i,k] X[l,j]   zero unless i = k
 
 Gradient
     ∂L/∂W[k,l] = Σ_ij ∂L/∂D[i,j] ∂D[i,j]/∂W[k,l]
-        the sum over every index in between
+                       the chain rule
                = Σ_ij δ[i,k] ∂L/∂D[i,j] X[l,j]
-        the local derivatives, put in
+                       the local derivatives put in
                = Σ_j ∂L/∂D[k,j] X[l,j]
-        what remains is a sum over j
-    ∂L/∂W = ∂L/∂D Xᵀ
-        a summed index is a product of matrices, 4×3
+                       δ[i,k] keeps i = k
+    ∂L/∂W = ∂L/∂D Xᵀ   the sum over j is a product, 4×3
 
 Rules
     dW = dD Xᵀ   the VJP: pulls a cotangent back, 4×3
@@ -113,11 +111,11 @@ Rules
                  the JVP: pushes a tangent forward, 4×5
 
 Layouts
-    ∂(vec(Dᵀ))/∂(vec(Wᵀ)) = I₄ ⊗ Xᵀ
+    ∂vec(Dᵀ)/∂vec(Wᵀ) = I₄ ⊗ Xᵀ
         numerator = mixed, 20×12, stacked by rows
-    ∂(vec(D))/∂(vec(W)) = Xᵀ ⊗ I₄
+    ∂vec(D)/∂vec(W) = Xᵀ ⊗ I₄
         numerator = mixed, 20×12, stacked by columns
-    ∂(vec(Dᵀ))/∂(vec(Wᵀ)) = I₄ ⊗ X   denominator, 12×20
+    ∂vec(Dᵀ)/∂vec(Wᵀ) = I₄ ⊗ X   denominator, 12×20
 """,
     ),
     (
@@ -128,19 +126,17 @@ Layouts
 dD/dW, with W 4x3, X 3x5
 
 Forward
-    D = W @ X                        the function, 4x5
-    D[i,j] = sum_u W[i,u] * X[u,j]   the same by its indices
+    D = W @ X                        the output, 4x5
+    D[i,j] = sum_u W[i,u] * X[u,j]   by its indices
 
 Local derivatives
-    dD[i,j]/dW[k,l] = delta[i,k] * X[l,j]
-        zero unless the indices of each delta are equal
+    dD[i,j]/dW[k,l] = delta[i,k] * X[l,j]   zero unless i = k
 
 Gradient
-    dL/dW[k,l] = sum_ij dL/dD[i,j] * dD[i,j]/dW[k,l]
-                          the sum over every index in between
-               = sum_ij delta[i,k] * dL/dD[i,j] * X[l,j]   the local derivatives, put in
-               = sum_j dL/dD[k,j] * X[l,j]   what remains is a sum over j
-    dL/dW = dL/dD @ X.T   a summed index is a product of matrices, 4x3
+    dL/dW[k,l] = sum_ij dL/dD[i,j] * dD[i,j]/dW[k,l]   the chain rule
+               = sum_ij delta[i,k] * dL/dD[i,j] * X[l,j]   the local derivatives put in
+               = sum_j dL/dD[k,j] * X[l,j]             delta[i,k] keeps i = k
+    dL/dW = dL/dD @ X.T                                the sum over j is a product, 4x3
 
 Rules
     dW = dD @ X.T       the VJP: pulls a cotangent back, 4x3
@@ -162,17 +158,18 @@ Layouts
 ∂D/∂z, with z 7
 
 Forward
-    D = softmax(z)   the function, 7
+    D = softmax(z)   the output, 7
 
 Local derivatives
-    ∂D[i]/∂z[k] = δ[i,k] D[i] - D[i] D[k]   zero unless the indices of each δ are equal
+    ∂D[i]/∂z[k] = δ[i,k] D[i] - D[i] D[k]
+        a term with a δ is zero unless its indices are equal
 
 Gradient
-    ∂L/∂z[k] = Σ_i ∂L/∂D[i] ∂D[i]/∂z[k]   the sum over every index in between
+    ∂L/∂z[k] = Σ_i ∂L/∂D[i] ∂D[i]/∂z[k]                 the chain rule
              = Σ_i δ[i,k] ∂L/∂D[i] D[i] - Σ_i ∂L/∂D[i] D[i] D[k]
-                                          the local derivatives, put in
-             = ∂L/∂D[k] D[k] - Σ_i ∂L/∂D[i] D[i] D[k]   what remains is a sum over i
-    ∂L/∂z = ∂L/∂D ⊙ D - D Dᵀ ∂L/∂D        a summed index is a product of matrices, 7
+                                                        the local derivatives put in
+             = ∂L/∂D[k] D[k] - Σ_i ∂L/∂D[i] D[i] D[k]   δ[i,k] keeps i = k
+    ∂L/∂z = ∂L/∂D ⊙ D - D Dᵀ ∂L/∂D                      the sum over i is a product, 7
 
 Rules
     dz = dD ⊙ D - D Dᵀ dD            the VJP: pulls a cotangent back, 7
@@ -190,27 +187,26 @@ Layouts
 ∂D/∂W1, with W1 4×5, W2 3×4, x 5
 
 Forward
-    z1 = W1 x                  the function, 4
-    z1[u] = Σ_v W1[u,v] x[v]   the same by its indices
-    a1 = tanh(z1)              the function, 4
-    a1[n] = tanh(z1[n])        the same by its indices
-    D = W2 a1                  the function, 3
-    D[i] = Σ_v W2[i,v] a1[v]   the same by its indices
+    z1 = W1 x                  an intermediate, 4
+    z1[u] = Σ_v W1[u,v] x[v]   by its indices
+    a1 = tanh(z1)              an intermediate, 4
+    a1[n] = tanh(z1[n])        by its indices
+    D = W2 a1                  the output, 3
+    D[i] = Σ_v W2[i,v] a1[v]   by its indices
 
 Local derivatives
-    ∂z1[u]/∂W1[k,l] = δ[u,k] x[l]         zero unless the indices of each δ are equal
-    ∂a1[n]/∂z1[u] = δ[n,u] tanh′(z1)[n]   zero unless the indices of each δ are equal
-    ∂D[i]/∂a1[n] = W2[i,n]                by its indices
+    ∂z1[u]/∂W1[k,l] = δ[u,k] x[l]         zero unless u = k
+    ∂a1[n]/∂z1[u] = δ[n,u] tanh′(z1)[n]   zero unless n = u
+    ∂D[i]/∂a1[n] = W2[i,n]                no δ: every entry counts
 
 Gradient
     ∂L/∂W1[k,l] = Σ_inu ∂L/∂D[i] ∂D[i]/∂a1[n] ∂a1[n]/∂z1[u] ∂z1[u]/∂W1[k,l]
-                                            the sum over every index in between
+                                            the chain rule
                 = Σ_inu δ[n,u] δ[u,k] ∂L/∂D[i] W2[i,n] tanh′(z1)[n] x[l]
-                                            the local derivatives, put in
-                = Σ_iu δ[u,k] ∂L/∂D[i] W2[i,u] tanh′(z1)[u] x[l]
-                            a δ leaves the one term of a sum where its indices are equal
-                = Σ_i ∂L/∂D[i] W2[i,k] tanh′(z1)[k] x[l]   what remains is a sum over i
-    ∂L/∂W1 = ((W2ᵀ ∂L/∂D) ⊙ tanh′(z1)) xᵀ   a summed index is a product of matrices, 4×5
+                                            the local derivatives put in
+                = Σ_iu δ[u,k] ∂L/∂D[i] W2[i,u] tanh′(z1)[u] x[l]   δ[n,u] keeps n = u
+                = Σ_i ∂L/∂D[i] W2[i,k] tanh′(z1)[k] x[l]   δ[u,k] keeps u = k
+    ∂L/∂W1 = ((W2ᵀ ∂L/∂D) ⊙ tanh′(z1)) xᵀ   the sum over i is a product, 4×5
 
 Rules
     dW1 = ((W2ᵀ dD) ⊙ tanh′(z1)) xᵀ       the VJP: pulls a cotangent back, 4×5
@@ -220,11 +216,10 @@ Jacobian
     ∂D[i]/∂W1[k,l] = W2[i,k] tanh′(z1)[k] x[l]   output by input, 1 term
 
 Layouts
-    ∂D/∂(vec(W1ᵀ)) = (W2 diag(tanh′(z1))) ⊗ xᵀ
-        numerator = mixed, 3×20, stacked by rows
-    ∂D/∂(vec(W1)) = xᵀ ⊗ (W2 diag(tanh′(z1)))
+    ∂D/∂vec(W1ᵀ) = (W2 diag(tanh′(z1))) ⊗ xᵀ   numerator = mixed, 3×20, stacked by rows
+    ∂D/∂vec(W1) = xᵀ ⊗ (W2 diag(tanh′(z1)))
         numerator = mixed, 3×20, stacked by columns
-    ∂D/∂(vec(W1ᵀ)) = (diag(tanh′(z1)) W2ᵀ) ⊗ x   denominator, 20×3
+    ∂D/∂vec(W1ᵀ) = (diag(tanh′(z1)) W2ᵀ) ⊗ x   denominator, 20×3
 
 where
     tanh′(z) = 1 - tanh(z)²

@@ -38,6 +38,7 @@ CASES = {
     "softmax": (lambda x, A: A @ jax.nn.softmax(x), (3,), (4, 3)),
     "log-sum-exp twice": (jax.grad(lambda x, A: jax.nn.logsumexp(A @ x)), (3,), (4, 3)),
     "cross-entropy": (_cross_entropy, (4, 3), (4, 3)),
+    "logarithm of a softmax": (lambda X, Y: (Y * jnp.log(jax.nn.softmax(X))).sum(), (4, 3), (4, 3)),
     "cross-entropy twice": (jax.grad(_cross_entropy), (4, 3), (4, 3)),
     "logistic twice": (jax.grad(lambda x, A: jax.nn.softplus(A @ x).sum()), (3,), (4, 3)),
     "layer norm": (_layer_norm, (4, 3), ()),
@@ -56,7 +57,7 @@ def array(value, args):
     lines = {line.name: line.text for line in definitions({"V": (value, value.shape)}, args)}
 
     def known(name):
-        names = re.findall(r"\bz\d+\b", lines[name])
+        names = re.findall(r"\bz[0-9]+", lines[name])
         return formulas.expression(lines[name], {**args, **{n: known(n) for n in names}})
 
     return known("V")

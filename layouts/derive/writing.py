@@ -173,7 +173,7 @@ class Writing:
             self._say_gradient("result", head, [], reason)
             return []
         whole = [self._along(path, self._start()) for path in paths]
-        if self.out.shape or len(self._made()) > 1:
+        if (self.out.shape or len(self._made()) > 1) and not self._ambiguous(paths):
             reason = "the chain rule"
             if len(paths) > 1:
                 reason += f", over {len(paths)} paths"
@@ -186,6 +186,13 @@ class Writing:
         summands = list(combined([summand.settled() for summand in summands]))
         self._say_gradient("result", head, summands, reason)
         return summands
+
+    def _ambiguous(self, paths: Sequence[tuple[str, ...]]) -> bool:
+        """Whether ∂L/∂z would mean two things: by z alone, and along every path from it."""
+        if self.out.shape:
+            return False
+        lasts = {path[1] for path in paths}
+        return any(last in path[2:] for last in lasts for path in paths)
 
     def _apply_deltas(self, head: Formula, summands: list[Summand]) -> tuple[list[Summand], str]:
         """One delta of each summand at a time; the last, with its reason, are the result's."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from layouts.errors import LayoutError
 from layouts.formulas import tree
@@ -22,7 +21,7 @@ __all__ = ["evaluate", "names"]
 
 
 def evaluate(
-    formula: Formula, arrays: Mapping[str, Array], letters: Sequence[Letter] | None = None
+    formula: Formula, arrays: Mapping[str, jax.Array], letters: Sequence[Letter] | None = None
 ) -> jax.Array:
     """The array that a formula means.
 

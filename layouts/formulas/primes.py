@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import pi, sqrt
 
 from layouts.formulas.tree import (
     Call,
@@ -39,6 +40,7 @@ PRIMES: dict[str, Formula] = {
     "sigmoid": _times(_call("sigmoid"), _less(_ONE, _call("sigmoid"))),
     "relu": Indicator(Compare(">", _Z, Number(0))),
     "softplus": _call("sigmoid"),
+    "elu": Call("where", (Compare(">", _Z, Number(0)), _ONE, _call("exp"))),
     "silu": Sum(
         (1, 1), (_call("sigmoid"), _times(_Z, _call("sigmoid"), _less(_ONE, _call("sigmoid"))))
     ),
@@ -49,6 +51,30 @@ FUNCTIONS: dict[str, Formula] = {
     "silu": _times(_Z, _call("sigmoid")),
     "relu": Call("maximum", (_Z, Number(0))),
     "softplus": Call("log", (Sum((1, 1), (_ONE, _call("exp"))),)),
+    "gelu": Sum(
+        (0.5,),
+        (
+            _times(
+                _Z,
+                Sum(
+                    (1, 1),
+                    (
+                        _ONE,
+                        Call(
+                            "tanh",
+                            (
+                                Sum(
+                                    (sqrt(2 / pi), 0.044715 * sqrt(2 / pi)),
+                                    (_Z, Power(_Z, Number(3))),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    "elu": Call("where", (Compare(">", _Z, Number(0)), _Z, Sum((1, -1), (_call("exp"), _ONE)))),
 }
 
 
@@ -71,6 +97,8 @@ def definitions_of(formulas: Iterable[Formula]) -> list[Equation]:
         if body is not None:
             found.append(Equation((_call(function, 1), body)))
             used |= {(p.function, p.primes) for p in body.walk() if isinstance(p, Call)}
+        elif primes and function in FUNCTIONS:  # too long to write: the function says it
+            found.append(Equation((_call(function), FUNCTIONS[function])))
     if ("sigmoid", 0) in used or ("sigmoid", 1) in used:
         found.append(Equation((_call("sigmoid"), FUNCTIONS["sigmoid"])))
     return found

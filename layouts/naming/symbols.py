@@ -14,7 +14,7 @@ from layouts.axes import Axes, Label, labels_of
 from layouts.naming.residuals import Named
 from layouts.nodes import Add, Contract, Node
 from layouts.selection import Selection
-from layouts.show.value import Value, identity_size
+from layouts.show.value import Value, identity_size, is_call, powers_of, scale_of
 from layouts.show.values import Values
 from layouts.show.views import expand
 from layouts.terms import Factor, Term
@@ -227,27 +227,28 @@ def _merged(symbols: Sequence[Symbol], values: Values) -> list[Symbol]:
 
 
 def _balanced(symbols: list[Symbol], values: Values) -> list[Symbol]:
-    """Divisors moved from one factor to another where they make it a softmax."""
+    """Divisors moved from one factor to another where they make its `exp` a softmax."""
     symbols = list(symbols)
     for to, giver in permutations(range(len(symbols)), 2):
         divisors = symbols[giver].value
-        if divisors.head != "product" or _has_softmax(symbols[to].value):
+        if divisors.head != "product" or not _exponentials(symbols[to].value):
             continue
         for base, power in zip(divisors.operands, divisors.detail, strict=True):
             divisor = _standing(base, symbols[giver], symbols[to], values) if power < 0 else None
             if divisor is not None:
                 moved = values.multiply([(symbols[to].value, 1), (divisor, -1)])
-                if _has_softmax(moved) and moved.shape == symbols[to].value.shape:
+                if _exponentials(moved) < _exponentials(symbols[to].value):
                     rest = values.multiply([(divisors, 1), (base, 1)])
-                    symbols[to] = Symbol(moved, symbols[to].axes)
+                    symbols[to] = Symbol(moved, _aligned(symbols[to].axes, moved))
                     symbols[giver] = Symbol(rest, _aligned(symbols[giver].axes, rest))
                     break
     return symbols
 
 
-def _has_softmax(value: Value) -> bool:
-    parts = value.operands if value.head in ("product", "sum") else (value,)
-    return any(part.head == "call" and part.detail[0] == "softmax" for part in parts)
+def _exponentials(value: Value) -> int:
+    """How many factors are `exp` of something, each as often as its power."""
+    powers = powers_of(value.operands[0] if scale_of(value) and value.operands else value)
+    return sum(power for base, power in powers if is_call(base, "exp") and power > 0)
 
 
 def _standing(base: Value, giver: Symbol, to: Symbol, values: Values) -> Value | None:
