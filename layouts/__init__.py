@@ -38,7 +38,7 @@ and the order of the products decides the rest; from a scalar's end every produc
 from layouts import chains
 from layouts.conventions import TEXTBOOKS, Convention, Layout, arrange, chain, convert, read
 from layouts.costs import CostReport, cost
-from layouts.derive import Derivation, derive
+from layouts.derivation import Derivation, derive
 from layouts.doctor import Diagnosis, Finding, diagnose, diagnose_vjp, from_torch
 from layouts.errors import LayoutError
 from layouts.formulas.parsing import parse

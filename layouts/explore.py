@@ -11,7 +11,7 @@ import numpy as np
 
 from layouts.conventions import Convention, arrange
 from layouts.costs import CONVENTION, CostReport, cost
-from layouts.derive import Derivation, derive
+from layouts.derivation import Derivation, derive
 from layouts.doctor import Diagnosis, diagnose
 from layouts.doctor.adapters import diagnose_vjp
 from layouts.errors import LayoutError

@@ -13,7 +13,7 @@ from rich.text import Text
 from layouts.conventions.catalogue import CASES, EXPLANATION, Entry
 from layouts.conventions.cells import Layout
 from layouts.costs import CONVENTION
-from layouts.derive import Derivation
+from layouts.derivation import Derivation
 from layouts.doctor import Diagnosis
 from layouts.explore import MOST_COLUMNS, MOST_ENTRIES, Exploration, Written
 from layouts.expressions.loading import Loaded

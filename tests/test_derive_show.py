@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import layouts
-from layouts.derive.outline import Step, outline
-from layouts.derive.steps import Derivation
+from layouts.derivation.outline import Step, outline
+from layouts.derivation.steps import Derivation
 from layouts.formulas.tree import Equation, Name
 from layouts.show.equations import terms_formula
 from layouts.show.text import text

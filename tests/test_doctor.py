@@ -96,8 +96,13 @@ def test_a_whole_jacobian_is_a_candidate():
 
 def test_several_arguments_have_a_finding_each():
     W, X = matrices(4, 3, 5)
-    right = lambda g, W, X: (g @ X.T, W.T @ g)
-    wrong = lambda g, W, X: (g @ X.T, -(W.T @ g))
+
+    def right(g, W, X):
+        return g @ X.T, W.T @ g
+
+    def wrong(g, W, X):
+        return g @ X.T, -(W.T @ g)
+
     assert diagnose(product, right, W, X, argnums=(0, 1)).ok
     (finding,) = diagnose(product, wrong, W, X, argnums=(0, 1)).findings
     assert (finding.argument, finding.kind) == ("X", "sign")
@@ -105,7 +110,9 @@ def test_several_arguments_have_a_finding_each():
 
 def test_pytrees_have_a_finding_for_each_leaf():
     params = {"W": normal(4, 3), "b": normal(4, 1)}
-    forward = lambda params, X: jnp.tanh(params["W"] @ X + params["b"])
+
+    def forward(params, X):
+        return jnp.tanh(params["W"] @ X + params["b"])
 
     def backward(g, params, X):
         d = g * (1 - np.tanh(params["W"] @ X + params["b"]) ** 2)
@@ -117,29 +124,25 @@ def test_pytrees_have_a_finding_for_each_leaf():
 
 def test_two_mistakes_at_once():
     X, T = normal(5, 3), normal(5, 3, seed=1)
-    loss = lambda X, T: jnp.mean((X - T) ** 2)
-    found = diagnose(loss, lambda g, X, T: -g * 2 * (X - T), X, T)
+    found = diagnose(lambda X, T: jnp.mean((X - T) ** 2), lambda g, X, T: -g * 2 * (X - T), X, T)
     assert [f.kind for f in found.findings] == ["constant-factor", "sign"]
 
 
 def test_ties_are_right():
     x = np.array([0.0, 1.0, -2.0])
-    subgradient = lambda g, x: g * (x >= 0)
-    found = diagnose(jax.nn.relu, subgradient, x)
+    found = diagnose(jax.nn.relu, lambda g, x: g * (x >= 0), x)
     assert found.ok
 
 
 def test_kinks_at_the_given_point_are_told():
     x = np.array([2.0, 2.0, 1.0])
-    first = lambda g, x: g * (np.arange(3) == np.argmax(x))
-    found = diagnose(jnp.max, first, x)
+    found = diagnose(jnp.max, lambda g, x: g * (np.arange(3) == np.argmax(x)), x)
     assert found.ok and any("subgradient" in note for note in found.notes)
 
 
 def test_ones_hide_a_mistake_and_it_is_told():
     X = normal(4, 3)
-    forward = lambda X: X - X.mean(0, keepdims=True)
-    found = diagnose(forward, lambda g, X: g - g.mean(), X)
+    found = diagnose(lambda X: X - X.mean(0, keepdims=True), lambda g, X: g - g.mean(), X)
     assert not found.ok and any("ones" in note for note in found.notes)
 
 

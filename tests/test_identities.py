@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from layouts.conventions import arrange_array
-from layouts.derive import derive
+from layouts.derivation import derive
 from layouts.formulas import tree
 from layouts.formulas.evaluating import evaluate, names
 from layouts.formulas.parsing import parse

@@ -8,6 +8,7 @@ from itertools import combinations
 import jax
 import numpy as np
 import pytest
+
 from tests.mistakes import Case, cases
 
 CASES = cases()

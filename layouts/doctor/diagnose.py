@@ -110,8 +110,9 @@ class _Examination:
                 )
             return "correct", []
         if not self.bench.candidate.fixed and self._is_kink(leaf, trials[0]):
+            name = self.case.names[leaf]
             self.notes.append(
-                f"At the given arguments the gradient by {self.case.names[leaf]} differs from JAX's,"
+                f"At the given arguments the gradient by {name} differs from JAX's,"
                 " and beside them it agrees: a tie or a kink, where each is a valid subgradient."
             )
             return "correct", []

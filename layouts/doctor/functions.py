@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derive.tracing import Program, Vertex
+from layouts.derivation.tracing import Program, Vertex
 from layouts.errors import LayoutError
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.tree import Call, Formula, View

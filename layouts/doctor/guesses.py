@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derive.tracing import Program
-from layouts.derive.writing import Writing
+from layouts.derivation.tracing import Program
+from layouts.derivation.writing import Writing
 from layouts.doctor.changes import MOST_ARRAYS, Change
 from layouts.doctor.hypotheses import Hypothesis, both
 from layouts.doctor.indices import Written

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derive.tracing import Program, trace
+from layouts.derivation.tracing import Program, trace
 from layouts.doctor.bench import Trial
 from layouts.doctor.case import Case, is_float
 from layouts.doctor.functions import of_function

@@ -258,9 +258,9 @@ class _Tracing:
                 continue
             if jnp.issubdtype(var.aval.dtype, jnp.complexfloating):
                 continue  # derivatives from real to real pass through it
-            role = chosen.get(value)
-            if value in given or (role and value.shape == var.aval.shape):
-                spare = (n for n in numbers[role or "u"] if n not in self.taken)
+            kind = chosen.get(value)
+            if value in given or (kind and value.shape == var.aval.shape):
+                spare = (n for n in numbers[kind or "u"] if n not in self.taken)
                 name = str(given.get(value) or next(spare))
                 picked[var] = name
                 self.taken.add(name)

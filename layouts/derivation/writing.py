@@ -12,11 +12,11 @@ import jax
 
 from layouts.conventions import Convention, Layout
 from layouts.conventions.cells import Form
-from layouts.derive.folding import folded
-from layouts.derive.partials import IN, OUT, Letters, Local, indexed, itself, local
-from layouts.derive.steps import Derivation, Step
-from layouts.derive.tracing import Program, Vertex
-from layouts.derive.truth import Truth
+from layouts.derivation.folding import folded
+from layouts.derivation.partials import IN, OUT, Letters, Local, indexed, itself, local
+from layouts.derivation.steps import Derivation, Step
+from layouts.derivation.tracing import Program, Vertex
+from layouts.derivation.truth import Truth
 from layouts.formulas.abbreviating import abbreviated
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.indexing import index_form

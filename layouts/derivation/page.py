@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from layouts.derive.outline import Line, Section
+from layouts.derivation.outline import Line, Section
 from layouts.formulas.tree import Derivative, Equation, Formula, Name
 from layouts.nodes import Shape
 from layouts.show.html import Markup, fragment, section, tag, times

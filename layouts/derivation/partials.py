@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from layouts.axes import Axis, Label
-from layouts.derive.tracing import Vertex, place_name
+from layouts.derivation.tracing import Vertex, place_name
 from layouts.formulas.indexing import index_form
 from layouts.formulas.summands import Summand, combined
 from layouts.formulas.tree import (

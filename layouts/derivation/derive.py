@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from layouts.derive.steps import Derivation
-from layouts.derive.tracing import trace
-from layouts.derive.truth import Truth
-from layouts.derive.writing import Writing
+from layouts.derivation.steps import Derivation
+from layouts.derivation.tracing import trace
+from layouts.derivation.truth import Truth
+from layouts.derivation.writing import Writing
 from layouts.errors import LayoutError
 
 

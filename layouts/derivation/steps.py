@@ -8,8 +8,8 @@ from math import isfinite, nan
 from typing import Any
 
 from layouts.conventions import Layout
-from layouts.derive.outline import Step, outline
-from layouts.derive.page import Page
+from layouts.derivation.outline import Step, outline
+from layouts.derivation.page import Page
 from layouts.formulas.tree import Derivative, Equation, Formula, Name
 from layouts.nodes import Shape
 from layouts.show.html import Shown
@@ -41,7 +41,7 @@ class Derivation(Shown):
 
     Example:
         >>> import jax
-        >>> from layouts.derive import derive
+        >>> from layouts.derivation import derive
         >>> shapes = [jax.ShapeDtypeStruct(shape, float) for shape in ((4, 3), (3, 5))]
         >>> derivation = derive(lambda W, X: W @ X)(*shapes)
         >>> print(derivation.text("ascii").partition("\\n\\nRules\\n")[2].partition("\\n\\n")[0])

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from layouts.conventions import Convention
 from layouts.conventions.convention import arrange_array
-from layouts.derive.tracing import Program, Vertex
+from layouts.derivation.tracing import Program, Vertex
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.tree import Formula, Letter
 

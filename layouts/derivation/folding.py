@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from layouts.derive.steps import Step
+from layouts.derivation.steps import Step
 from layouts.formulas.tree import Formula, Letter, Name
 from layouts.show.text import text
 
