@@ -27,7 +27,7 @@ def of_moves(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypoth
                     place,
                     lambda g, c, t, order=order: _if_fits(array_of(g[0]).transpose(order), c),  # type: ignore[misc]
                 ),
-                3,
+                2,
             )
     if step.name == "reshape":
         yield Hypothesis(
@@ -44,7 +44,7 @@ def of_moves(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypoth
             f"the forward {step.name} is used on the way back",
             "use its transpose: the sums run the other way, a permutation is inverted",
             at(number, place, lambda g, c, t: _pushed(step, place, g, c, t)),
-            3,
+            2,
         )
 
 

@@ -15,6 +15,10 @@ MOST_PAIRS = 60
 MOST_ENTRIES = 128
 
 
+# Library calls that people do not think of as functions with a derivative of their own.
+PLAIN = ("where", "clip", "roll", "take", "var", "mean", "std", "matmul", "outer", "tile", "repeat")
+
+
 def of_paths(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
     """All edits of paths; their number is linear in the number of steps.
 
@@ -110,22 +114,33 @@ def _constants(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
                 )
 
 
+# Steps that move or repeat entries and compute nothing.
+MOVES = ("broadcast_in_dim", "reshape", "transpose", "convert_element_type", "squeeze", "copy")
+
+
 def _is_statistic(listing: Listing, tape: Tape, number: int, variable: int | None) -> bool:
-    """Whether a path goes through something that people hold fixed: a sum, a norm, a factor."""
+    """Whether a path goes through something that people hold fixed: a mean, a norm, a factor.
+
+    A sum that is added to others, as the parts of a loss are, is a path like any other; one that
+    is spread over an array again, or multiplied in, is a statistic.
+    """
     step = listing.steps[number]
     size = max((np.size(tape.operand(step, n)) for n in tape.places(step)), default=0)
-    for length in range(8):
-        joins = len(tape.places(step)) > 1
-        if joins and step.name in ("mul", "div"):
-            return length > 0
-        if joins and step.name in ("add", "sub", "dot_general"):
-            return False
+    least, computed = size, False
+    for _ in range(10):
         result = step.results[0]
-        if np.size(tape.values[result]) < size:
-            return step.name != "dot_general"
+        if len(tape.places(step)) > 1:
+            if step.name in ("mul", "div"):
+                return computed
+            if step.name in ("add", "sub", "dot_general"):
+                return least < size and least < np.size(tape.values[result])
+        computed = computed or step.name not in MOVES
+        if step.name == "dot_general":
+            return False
+        least = min(least, np.size(tape.values[result]))
         uses = listing.uses(result)
         if len(uses) != 1 or result == listing.output:
-            return False
+            return least < size and result != listing.output
         step = listing.steps[uses[0][0]]
     return False
 
@@ -134,7 +149,7 @@ def _units(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
     """From a variable to one that all its paths lead to: passed through, or by its diagonal."""
     for start, end in _pairs(listing, tape):
         groups = (g for g in listing.groups if g.output == end and start in g.inputs)
-        name = next((g.name for g in groups), "")
+        name = next((g.name for g in groups if g.name not in PLAIN), "")
         what = name or "what lies between"
         small = np.size(tape.values[end]) <= MOST_ENTRIES
         entrywise = small and _is_entrywise(tape, start, end)

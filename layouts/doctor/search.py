@@ -70,7 +70,12 @@ class Search:
             pair = given[number], right[number]
             return of_result(*pair, others, self._sizes, self._divides, self.tolerance, cotangent)
 
-        return self._of_results(leaf, len(trials), of_trial)
+        found = self._of_results(leaf, len(trials), of_trial)
+        if found and found[0].kind == "transposed-layout" and self._permutes:
+            words = "axes are permuted as in the forward pass, or not at all"
+            fix = "permute them by the inverse of the forward permutation"
+            return [self._finding(leaf, "permutation-not-inverted", words, fix)]
+        return found
 
     def _factors(
         self, leaf: int, given: list[np.ndarray], right: list[np.ndarray], trials: Sequence[Trial]
@@ -271,9 +276,17 @@ class Search:
         return sizes_of(self.case.names, self.case.leaves, self.out.shape)
 
     @cached_property
+    def _permutes(self) -> bool:
+        """Whether the function permutes axes and multiplies no matrices."""
+        names = {step.name for step in self._listing.steps}
+        return "transpose" in names and "dot_general" not in names
+
+    @cached_property
     def _divides(self) -> bool:
         """Whether the function divides by the number of something, as a mean does."""
         for step in self._listing.steps:
+            if step.name == "integer_pow" and abs(step.params["y"]) in self._sizes:
+                return True
             for constant in step.constants:
                 if step.name in ("div", "mul") and np.size(constant) == 1 and constant is not None:
                     value = abs(float(np.asarray(constant).ravel()[0]))
