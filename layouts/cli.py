@@ -15,7 +15,7 @@ from typing import Any
 import layouts
 from layouts.conventions import Convention, Layout, catalogue
 from layouts.errors import LayoutError
-from layouts.explore import derivation, diagnosis, explore, write
+from layouts.exploration import derivation, diagnosis, explore, write
 from layouts.expressions import load, parse_binding
 from layouts.expressions.grammar import shorten
 from layouts.expressions.loading import Loaded, find

@@ -15,7 +15,7 @@ from layouts.conventions.cells import Layout
 from layouts.costs import CONVENTION
 from layouts.derivation import Derivation
 from layouts.doctor import Diagnosis
-from layouts.explore import MOST_COLUMNS, MOST_ENTRIES, Exploration, Written
+from layouts.exploration import MOST_COLUMNS, MOST_ENTRIES, Exploration, Written
 from layouts.expressions.loading import Loaded
 from layouts.program import Cost
 from layouts.show.html import Markup, page, tag

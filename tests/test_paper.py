@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.ad_checkpoint import checkpoint_name
 
-from layouts.explore import explore
+from layouts.exploration import explore
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.tree import (
     Call,

@@ -7,7 +7,7 @@ import pytest
 
 from layouts import Convention, LayoutError
 from layouts.conventions import arrange_array
-from layouts.explore import explore
+from layouts.exploration import explore
 from layouts.expressions import parse_expression
 from tests import formulas
 
