@@ -205,9 +205,9 @@ def test_order_may_change_the_factors_but_not_the_jacobian(order):
 
 
 def test_an_opaque_part_is_named():
-    found = explore(lambda x: jnp.cumsum(x), {"x": (3,)})
-    assert found.opaque == ("cumsum",)
-    assert found.definitions[0].text == "<Jacobian through cumsum>"
+    found = explore(lambda x: jnp.fft.fft(x).real, {"x": (3,)})
+    assert found.opaque == ("fft",)
+    assert found.definitions[0].text == "<Jacobian through an opaque map>"
 
 
 def test_what_asks_for_numbers_has_no_definitions_and_no_costs():

@@ -163,6 +163,21 @@ def test_what_is_typed_means_what_it_says(typed):
     np.testing.assert_allclose(value, MEANINGS[typed], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "paper, typed",
+    [
+        ("∂vec(Dᵀ)/∂vec(Wᵀ)", "d(vec(D.T))/d(vec(W.T))"),
+        ("∂D/∂vec(W)", "dD/d(vec(W))"),
+        ("∂vec(D)/∂x", "d(vec(D))/dx"),
+    ],
+)
+def test_stacked_arrays_are_differentiated_in_both_alphabets(paper, typed):
+    formula = parse(typed)
+    assert formula == parse(paper)
+    assert (text(formula), isinstance(formula, Derivative)) == (paper, True)
+    assert parse(text(formula, "ascii")) == formula
+
+
 def test_a_prefix_in_ascii_is_a_derivative_only_without_spaces():
     L, D, W = (Name(name) for name in "LDW")
     i, j, k, l = (Letter(letter) for letter in "ijkl")  # noqa: E741

@@ -184,7 +184,8 @@ class _Writer:
         place = letter.get(selection.place) or fresh(selection.place)
         if selection.table is not None:
             (value,) = self.named.of([selection.table])
-            return Delta(Entry(self._formula(value), tuple(labels)), place)
+            table = self._formula(value)
+            return Delta(index_form(table, labels, self.shape_of, Letters().one), place)
         return Delta(_affine(selection.start, selection.step, labels), place)
 
     def _entry(

@@ -15,8 +15,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
+from layouts.errors import LayoutError
 from layouts.formulas.tree import Call, Formula, Name
 from layouts.naming.paper import on_paper
 from layouts.naming.reading import constant, read
@@ -86,10 +88,11 @@ class Program:
         return found
 
     def leads(self, start: str, end: str) -> bool:
-        """Whether one vertex is made of another, or is it."""
+        """Whether one vertex is made of another, by what has derivatives, or is it."""
         reached = {start}
         for vertex in self.vertices:
-            if reached & {*vertex.parents}:
+            smooth = jnp.issubdtype(vertex.dtype, jnp.inexact)
+            if smooth and reached & {*vertex.parents}:
                 reached.add(vertex.name)
         return end in reached
 
@@ -100,6 +103,33 @@ class Program:
             if vertex.compute is not None:
                 known[vertex.name] = vertex.compute(*(known[name] for name in vertex.parents))
         return known
+
+    def gradients(self, values: Mapping[str, Any], cotangent: Any) -> dict[str, Any]:
+        """The gradient by each vertex that the output depends on.
+
+        Args:
+            values: of every vertex.
+            cotangent: the output's.
+        """
+        found = {self.output.name: cotangent}
+        for child in reversed(self.vertices):
+            if child.compute is None or child.name not in found:
+                continue
+            arrays = [values[name] for name in child.parents]
+            for place, parent in enumerate(child.parents):
+                if jnp.issubdtype(self.vertex(parent).dtype, jnp.inexact):
+                    pulled = pull(child.compute, arrays, place, found[child.name])
+                    found[parent] = found[parent] + pulled if parent in found else pulled
+        return found
+
+
+def pull(fun: Callable, arrays: Sequence[Any], place: int, cotangent: Any) -> Any:
+    """The gradient of a function of arrays by one of them."""
+
+    def of_one(array: Any) -> Any:
+        return fun(*arrays[:place], array, *arrays[place + 1 :])
+
+    return jax.vjp(of_one, arrays[place])[1](cotangent)[0]
 
 
 def trace(
@@ -129,8 +159,21 @@ def trace(
     def flat(*leaves: Any) -> Any:
         return fun(*jax.tree.unflatten(treedef, leaves))
 
-    closed = jax.make_jaxpr(_inlined(on_paper(flat)))(*leaves)
+    counted = [place for place, leaf in enumerate(leaves) if _counts(leaf)]
+    results = jax.tree.leaves(jax.eval_shape(flat, *leaves))
+    if len(results) != 1:
+        remedy = "derive each output on its own: lambda *args: f(*args)[0]"
+        raise LayoutError("the function's result", "one array", f"{len(results)} arrays", remedy)
+    closed = jax.make_jaxpr(_inlined(on_paper(flat, counted)))(*leaves)
     return _Tracing(closed.jaxpr, closed.consts, names, out_name).program()
+
+
+def _counts(leaf: Any) -> bool:
+    """Whether it holds indices: whole numbers, where they are known none below 0."""
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.integer):
+        return False
+    abstract = isinstance(leaf, jax.ShapeDtypeStruct | jax.core.Tracer)
+    return abstract or not np.size(leaf) or bool(np.min(leaf) >= 0)
 
 
 def _inlined(fun: Callable) -> Callable:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from layouts.conventions import Convention
 from layouts.conventions.convention import arrange_array
-from layouts.derivation.tracing import Program, Vertex
+from layouts.derivation.tracing import Program, Vertex, pull
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.tree import Formula, Letter
 
@@ -62,8 +62,10 @@ class Truth:
             found = {}
             for child in self.program.vertices:
                 for place, name in enumerate(child.parents):
-                    if _is_small(child, self.program.vertex(name)) and child.compute is not None:
-                        arrays = [values[parent] for parent in child.parents]
+                    parent = self.program.vertex(name)
+                    smooth = jnp.issubdtype(parent.dtype, jnp.inexact)
+                    if smooth and _is_small(child, parent) and child.compute is not None:
+                        arrays = [values[other] for other in child.parents]
                         found[child.name, name] = jax.jacrev(child.compute, place)(*arrays)
             return found
 
@@ -75,18 +77,10 @@ class Truth:
         cotangent = self.cotangent
 
         def compute(values: dict[str, Any], leaves: Sequence[Any]) -> dict[str, Any]:
-            found = {self.program.output.name: cotangent}
-            for child in reversed(self.program.vertices):
-                if child.compute is None or child.name not in found:
-                    continue
-                arrays = [values[name] for name in child.parents]
-                for place, parent in enumerate(child.parents):
-                    if jnp.issubdtype(self.program.vertex(parent).dtype, jnp.inexact):
-                        pulled = _pull(child.compute, arrays, place, found[child.name])
-                        found[parent] = found[parent] + pulled if parent in found else pulled
+            found = self.program.gradients(values, cotangent)
             for place, name in enumerate(self.names):  # of the function itself
                 if jnp.issubdtype(self.program.vertex(name).dtype, jnp.inexact):
-                    found[name] = _pull(self.fun, leaves, place, cotangent)
+                    found[name] = pull(self.fun, leaves, place, cotangent)
             return found
 
         return jax.jit(compute)(self.values, self.leaves)
@@ -210,23 +204,17 @@ class TrueOf:
 def _difference(
     formula: Formula, true: Any, letters: Sequence[Letter | None], arrays: dict[str, Any]
 ) -> Any:
-    value = evaluate(formula, arrays, [letter for letter in letters if letter is not None])
     true = jnp.asarray(true)
     if true.size == 0:
         return jnp.zeros(())
+    value = evaluate(formula, arrays, [letter for letter in letters if letter is not None])
     value = value.reshape(true.shape) if value.size == true.size else value + jnp.zeros_like(true)
-    scale = jnp.max(jnp.abs(true))
-    return jnp.max(jnp.abs(value - true)) / jnp.where(scale == 0, 1, scale)
+    scale = jnp.max(jnp.where(jnp.isinf(true), 0, jnp.abs(true)))
+    apart = jnp.where(value == true, 0, jnp.abs(value - true))  # the same infinity is no distance
+    return jnp.max(apart) / jnp.where(scale == 0, 1, scale)
 
 
 def _is_small(child: Vertex, parent: Vertex) -> bool:
     """Whether a Jacobian is real, and small enough to be computed as a check."""
     real = all(jnp.issubdtype(vertex.dtype, jnp.floating) for vertex in (child, parent))
     return real and prod(child.shape) * prod(parent.shape) <= MOST_ENTRIES
-
-
-def _pull(fun: Callable, arrays: Sequence[Any], place: int, cotangent: Any) -> Any:
-    def of_one(array: Any) -> Any:
-        return fun(*arrays[:place], array, *arrays[place + 1 :])
-
-    return jax.vjp(of_one, arrays[place])[1](cotangent)[0]

@@ -66,7 +66,7 @@ _OF_NUMPY = (
 )
 _WHOLE_OF_NUMPY = (
     *("prod", "argmax", "argmin", "reshape", "broadcast_to", "pad", "transpose", "expand_dims"),
-    *("squeeze", "triu", "tril", "arange", "eye", "outer", "dot"),
+    *("squeeze", "triu", "tril", "arange", "eye", "outer", "dot", "take", "take_along_axis"),
 )
 # Functions of one operand that act entry by entry: these have derivatives such as tanh′.
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
@@ -96,6 +96,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "commutation": _commutation,
     "diag": _diag,
     "kron": _kron,
+    "one_hot": lambda table, size: jax.nn.one_hot(table, int(size)),
     "vec": _vec,
     "ones": lambda *sizes: jnp.ones(sizes),
     "zeros": lambda *sizes: jnp.zeros(sizes),
@@ -104,6 +105,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
 ENLARGING = {
     *("arange", "eye", "ones", "zeros", "broadcast_to", "pad", "kron", "outer", "diag"),
     "commutation",
+    "one_hot",
 }
 KNOWN = ELEMENTWISE | BROADCASTING | WHOLE
 

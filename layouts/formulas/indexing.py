@@ -19,6 +19,7 @@ from layouts.formulas.tree import (
     Sigma,
     Sum,
     Transpose,
+    View,
 )
 
 Shape = tuple[int, ...]
@@ -79,6 +80,19 @@ def index_form(
             return Quotient(inner(above), inner(below))
         case Power(base, Number() as exponent):
             return Power(inner(base), exponent)
+        case Call("arange", (Number(),), ()) if len(letters) == 1:
+            return letters[0] or Number(0)
+        case Call("take", (array, table), (("axis", int(axis)),)):
+            looked = len(shape_of(table))
+            at = index_form(table, letters[axis : axis + looked], shape_of, fresh)
+            return _indexed(array, (*letters[:axis], at, *letters[axis + looked :]))
+        case Call("take_along_axis", (array, table), (("axis", int(axis)),)):
+            at = index_form(table, letters, shape_of, fresh)
+            return _indexed(array, (*letters[:axis], at, *letters[axis + 1 :]))
+        case View(of, entries) if {*entries} <= {":", "None", "0"}:
+            seen = _seen(letters, entries)
+            if seen is not None and len(seen) == len(shape_of(of)):
+                return index_form(of, seen, shape_of, fresh)
         case Call(function, (operand,), (), primes) if function in ELEMENTWISE:
             return Call(function, (inner(operand),), (), primes)
         case Product("entrywise", factors):
@@ -87,7 +101,27 @@ def index_form(
             found = _chain(factors, letters, shape_of, fresh)
             if found is not None:
                 return found
-    return Entry(formula, tuple(Number(0) if letter is None else letter for letter in letters))
+    return _indexed(formula, letters)
+
+
+def _indexed(array: Formula, indices: Sequence[Formula | None]) -> Entry:
+    """An entry of an array; along an axis of one it is that at 0."""
+    return Entry(array, tuple(Number(0) if index is None else index for index in indices))
+
+
+def _seen(letters: Sequence[Letter | None], entries: Sequence[str]) -> list[Letter | None] | None:
+    """The letters of an array of which a view has these; None where they do not fit."""
+    given = list(letters)
+    seen: list[Letter | None] = []
+    for entry in entries:
+        if entry == "0":
+            seen.append(None)
+        elif not given:
+            return None
+        else:
+            letter = given.pop(0)
+            seen += [letter] * (entry == ":")
+    return seen + given
 
 
 def _chain(

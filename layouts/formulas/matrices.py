@@ -25,6 +25,7 @@ from layouts.formulas.factors import (
     times,
 )
 from layouts.formulas.indexing import ELEMENTWISE
+from layouts.formulas.lookups import laid_open
 from layouts.formulas.plain import is_applied_to, transposes
 from layouts.formulas.simplifying import total
 from layouts.formulas.splitting import ShapeOf, split
@@ -87,6 +88,7 @@ def matrix_terms(
     if len(letters) > 2:
         return None
     target = tuple([*letters, None, None][:2])
+    summands = [laid_open(summand, shape_of) for summand in summands]
     for narrow in (False, True) if flat is None else (flat,):
         found = [_product(summand, target, narrow, shape_of) for summand in summands]
         terms = [term for term in found if term is not None]

@@ -21,6 +21,7 @@ from layouts.formulas.tree import (
     Entry,
     Formula,
     Letter,
+    Name,
     Number,
     Product,
     Sigma,
@@ -97,7 +98,7 @@ class Summand:
             if delta.left == delta.right:
                 return delta, rest
             for gone, kept in ((delta.left, delta.right), (delta.right, delta.left)):
-                outside = isinstance(kept, Letter) and rest._vanishes_outside(gone)
+                outside = isinstance(kept, Letter | Entry) and rest._vanishes_outside(gone)
                 if gone in self.summed and (outside or _covers(kept, gone)):
                     return delta, rest._without(gone, kept)
                 solved = _solved(gone, kept, self.summed)
@@ -229,7 +230,12 @@ def range_of(index: Formula) -> tuple[int, int] | None:
 
 
 def _covers(index: Formula, letter: Formula) -> bool:
-    """Whether an index is always a value of the letter, so that the letter's sum finds it."""
+    """Whether an index is always a value of the letter, so that the letter's sum finds it.
+
+    That what is looked up in a table of indices lies within its array is taken for granted.
+    """
+    if isinstance(index, Entry) and isinstance(index.array, Name):
+        return isinstance(letter, Letter) and letter not in index.walk()
     ends = range_of(index)
     if ends is None or not isinstance(letter, Letter) or letter in index.walk():
         return False

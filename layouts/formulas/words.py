@@ -107,8 +107,7 @@ class Words(Brackets):
         if self.ahead("[") and self.next.tight:
             found = self.indexed(above)
             above = found if isinstance(found, Entry) else name
-        below = self.tokens[self.place + 1] if self.ahead("/") else None
-        if above != name and self.next.tight and below and below.tight and _is_d(below.text):
+        if above != name and self.by_follows():
             return self.derivative(above, tight=True)
         self.place = start
         return self.unknown_call(name, token)
@@ -118,11 +117,18 @@ class Words(Brackets):
         start = self.place
         opening = self.take()
         above = self.outside(lambda: self.parenthesised(opening))
-        below = self.tokens[min(self.place + 1, len(self.tokens) - 1)]
-        if self.ahead("/") and self.next.tight and below.tight and _is_d(below.text):
+        if self.by_follows():
             return self.derivative(above, tight=True)
         self.place = start
         return None
+
+    def by_follows(self) -> bool:
+        """Whether `/dW` or `/d(vec(W))` comes next, without spaces."""
+        if not self.ahead("/"):
+            return False
+        slash, below, opening = (*self.tokens[self.place :], self.tokens[-1])[:3]
+        formula = below.text == "d" and opening.text == "(" and opening.tight
+        return slash.tight and below.tight and (formula or _is_d(below.text))
 
     def unknown_call(self, name: Name, token: Token) -> Formula:
         """Refuse `rellu(x)`, which is no product of a name and a parenthesis."""
@@ -159,6 +165,9 @@ class Words(Brackets):
         self.expect("/", _BY)
         if tight:
             word = self.take()
+            if word.text == "d":
+                opening = self.expect("(", _BY)
+                return Derivative(above, self.outside(lambda: self.parenthesised(opening)))
             below: Formula = Name(self.dotted(word.text[1:] + self.subscript()))
         else:
             self.expect("∂", _BY)

@@ -6,7 +6,8 @@ det(X) tr(X⁻¹ dX). The values are the same, the residuals are inverses and no
 Source of the formulas: K. B. Petersen, M. S. Pedersen, The Matrix Cookbook, sections 2.1 and 2.2.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial, wraps
 from itertools import product
 from typing import Any
@@ -23,13 +24,16 @@ from layouts.show.products import einsum
 from layouts.show.values import Values
 
 _CALLS = ("closed_call", "jit", "pjit")
+# What is made of indices by these is indices again, none below 0.
+_REARRANGED = ("broadcast_in_dim", "concatenate", "convert_element_type", "reshape", "squeeze")
 
 
-def on_paper(fun: Callable) -> Callable:
+def on_paper(fun: Callable, counted: Collection[int] = ()) -> Callable:
     """The same function, with inverses, determinants and norms that differentiate as on paper.
 
     Args:
         fun: any function of arrays that JAX can trace.
+        counted: places among the leaves of the arguments of indices that are never negative.
 
     Returns:
         A function of the same arguments and, up to rounding, the same values. Where nothing is to
@@ -48,7 +52,8 @@ def on_paper(fun: Callable) -> Callable:
         if not _has_units(closed.jaxpr):
             return fun(*args, **kwargs)
         leaves = jax.tree.leaves((args, kwargs))
-        results = _evaluate(closed.jaxpr, closed.consts, leaves)
+        paper = _Paper([leaves[place] for place in counted])
+        results = paper.evaluate(closed.jaxpr, closed.consts, leaves)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return replaced
@@ -56,33 +61,28 @@ def on_paper(fun: Callable) -> Callable:
 
 def _has_units(jaxpr: Jaxpr) -> bool:
     """Whether there is anything to replace."""
-    bodies = [body for body in map(_body, jaxpr.eqns) if body is not None]
-    replaced = any(
-        _replacement(equation) is not None or _is_guard(equation) for equation in jaxpr.eqns
-    )
-    return replaced or any(_has_units(body.jaxpr) for body in bodies)
+    for equation in jaxpr.eqns:
+        body = _body(equation)
+        if _replacement(equation) is not None or _is_guard(equation):
+            return True
+        if body is not None and (_is_of_a_platform(equation) or _has_units(body.jaxpr)):
+            return True
+    return False
 
 
 def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
-    """What a plain call runs."""
+    """What a plain call runs; of a choice by platform, what runs where none is named."""
+    if _is_of_a_platform(equation):
+        default = equation.params["branches_platforms"].index(None)
+        return equation.params["branches"][default]
     if equation.primitive.name not in _CALLS:
         return None
     return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
 
 
-def _evaluate(jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-    """Run a jaxpr with its units replaced."""
-    environment: dict[Var, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
-    environment.update(zip(jaxpr.invars, arguments, strict=True))
-
-    def lookup(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else environment[atom]
-
-    for equation in jaxpr.eqns:
-        operands = [lookup(atom) for atom in equation.invars]
-        results = _guarded(equation, jaxpr, operands, lookup) or _run(equation, operands)
-        environment.update(zip(equation.outvars, results, strict=True))
-    return [lookup(atom) for atom in jaxpr.outvars]
+def _is_of_a_platform(equation: JaxprEqn) -> bool:
+    """Whether it does the same on every platform, in other ways."""
+    return None in (equation.params.get("branches_platforms") or ())
 
 
 def _is_guard(equation: JaxprEqn) -> bool:
@@ -93,33 +93,71 @@ def _is_guard(equation: JaxprEqn) -> bool:
     return kind is not None and jnp.issubdtype(kind, jnp.integer)
 
 
-def _guarded(
-    equation: JaxprEqn, jaxpr: Jaxpr, operands: Sequence[Any], lookup: Callable[[Any], Any]
-) -> Sequence[Any] | None:
-    """The indices in `where(i < 0, i + n, i)`, of a table that is known to have none below 0."""
-    if not _is_guard(equation):
+@dataclass(frozen=True)
+class _Paper:
+    """Runs jaxprs with their units replaced."""
+
+    counted: list[Any]
+
+    def evaluate(
+        self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]
+    ) -> list[Any]:
+        """The results of a jaxpr."""
+        environment: dict[Var, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
+        environment.update(zip(jaxpr.invars, arguments, strict=True))
+
+        def lookup(atom: Any) -> Any:
+            return atom.val if isinstance(atom, Literal) else environment[atom]
+
+        for equation in jaxpr.eqns:
+            operands = [lookup(atom) for atom in equation.invars]
+            results = self._guarded(equation, jaxpr, operands) or self._run(equation, operands)
+            environment.update(zip(equation.outvars, results, strict=True))
+            if self._counts(equation, operands):
+                self.counted.extend(results)
+        return [lookup(atom) for atom in jaxpr.outvars]
+
+    def _counts(self, equation: JaxprEqn, operands: Sequence[Any]) -> bool:
+        """Whether the results are whole numbers and none is below 0."""
+        kept = equation.primitive.name in _REARRANGED and all(map(self._is_counted, operands))
+        return kept or equation.primitive.name == "iota"
+
+    def _guarded(
+        self, equation: JaxprEqn, jaxpr: Jaxpr, operands: Sequence[Any]
+    ) -> Sequence[Any] | None:
+        """The indices in `where(i < 0, i + n, i)`, of a table that has none below 0."""
+        if not _is_guard(equation) or not self._is_counted(operands[1]):
+            return None
+        which, index, _ = equation.invars
+        tests = [e for e in jaxpr.eqns if which in e.outvars and e.primitive.name == "lt"]
+        for test in tests:
+            left, right = test.invars
+            if left is index and isinstance(right, Literal) and right.val == 0:
+                return [operands[1]]
         return None
-    which, index, _ = equation.invars
-    tests = [e for e in jaxpr.eqns if which in e.outvars and e.primitive.name == "lt"]
-    for test in tests:
-        left, right = test.invars
-        table = operands[1]
-        held = not isinstance(table, jax.core.Tracer) and jnp.issubdtype(table.dtype, jnp.integer)
-        zero = isinstance(right, Literal) and right.val == 0
-        if left is index and zero and held and np.size(table) and np.min(table) >= 0:
-            return [table]
-    return None
+
+    def _is_counted(self, table: Any) -> bool:
+        """Whether a table is known to have no entry below 0."""
+        if isinstance(table, jax.core.Tracer):
+            return any(table is known for known in self.counted)
+        whole = jnp.issubdtype(jnp.result_type(table), jnp.integer) and np.size(table)
+        return bool(whole and np.asarray(table).min() >= 0)
+
+    def _run(self, equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
+        """Run one equation, or what stands for it on paper."""
+        replacement = _replacement(equation)
+        if replacement is not None:
+            return replacement(*operands)
+        body = _body(equation)
+        if body is not None and _is_of_a_platform(equation):
+            return self.evaluate(body.jaxpr, body.consts, operands[1:])
+        if body is not None and _has_units(body.jaxpr):
+            return self.evaluate(body.jaxpr, body.consts, operands)
+        return bind(equation, operands)
 
 
-def _run(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
-    """Run one equation, or what stands for it on paper."""
-    replacement = _replacement(equation)
-    if replacement is not None:
-        return replacement(*operands)
-    body = _body(equation)
-    if body is not None and _has_units(body.jaxpr):
-        return _evaluate(body.jaxpr, body.consts, operands)
-    return bind(equation, operands)
+def _shape(equation: JaxprEqn) -> tuple[int, ...]:
+    return getattr(equation.outvars[0].aval, "shape", ())
 
 
 def _replacement(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
@@ -129,6 +167,9 @@ def _replacement(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
         return _UNITS[unit.name](unit)
     if equation.primitive.name == "custom_linear_solve":
         return _solved(equation)
+    if equation.primitive.name == "cumsum" and len(_shape(equation)) <= 2:
+        options = equation.params["axis"], equation.params["reverse"]
+        return lambda x: [cumsum(*options, x)]
     return None
 
 
@@ -230,6 +271,33 @@ def _norm_jvp(options: tuple[tuple[str, Any], ...], primals: Any, tangents: Any)
     return value, jnp.sum(x / kept * tangent, **dict(options))
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def triangle(half: Callable, X: jax.Array) -> jax.Array:
+    """The entries of one half, `jnp.tril` or `jnp.triu`; a triangle of ones picks those of dX."""
+    return half(X)
+
+
+@triangle.defjvp
+def _triangle_jvp(half: Callable, primals: Any, tangents: Any) -> Any:
+    ((X,), (tangent,)) = primals, tangents
+    return triangle(half, X), half(jnp.ones_like(X)) * tangent
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def cumsum(axis: int, reverse: bool, x: jax.Array) -> jax.Array:
+    """The running sum along an axis, whose differential is a triangle of ones times dx."""
+    return jax.lax.cumsum(x, axis=axis, reverse=reverse)
+
+
+@cumsum.defjvp
+def _cumsum_jvp(axis: int, reverse: bool, primals: Any, tangents: Any) -> Any:
+    (x,), (tangent,) = primals, tangents
+    ones = jnp.ones((x.shape[axis],) * 2, x.dtype)
+    known = jnp.triu(ones) if reverse else jnp.tril(ones)
+    summed = known @ tangent if axis == 0 else tangent @ known.T
+    return cumsum(axis, reverse, x), summed
+
+
 def _listed(function: Callable) -> Callable[[Unit], Callable[..., Sequence[Any]]]:
     """A unit of one result."""
     return lambda unit: lambda *operands: [function(*operands)]
@@ -241,4 +309,6 @@ _UNITS: dict[str, Callable[[Unit], Callable[..., Sequence[Any]]]] = {
     "norm": lambda unit: lambda x: [norm(unit.options, x)],
     "slogdet": lambda unit: slogdet,
     "solve": _listed(solve),
+    "tril": _listed(partial(triangle, jnp.tril)),
+    "triu": _listed(partial(triangle, jnp.triu)),
 }

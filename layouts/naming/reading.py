@@ -19,7 +19,7 @@ from layouts.show.patterns import diagonal, inverse, logarithm, root
 from layouts.show.products import einsum, reduce
 from layouts.show.value import Shape, Value, is_call
 from layouts.show.values import Values
-from layouts.show.views import expand, full, index, reshape, transpose
+from layouts.show.views import expand, full, index, piece, reshape, transpose
 
 # An array of whole numbers is written out up to this many.
 MOST_SHOWN = 8
@@ -245,6 +245,9 @@ def _select(step: _Step) -> Value:
         return where
     if which.detail == ("False",):
         return otherwise
+    truths = [value.detail for value in (where, otherwise)]
+    if truths == [("True",), ("False",)]:
+        return which
     guarded = which.head == "compare" and which.detail == ("!=",)
     if guarded and which.operands[0] is which.operands[1] and is_call(otherwise, "softplus"):
         return otherwise  # it guards against infinities
@@ -282,9 +285,14 @@ def _slice(step: _Step) -> Value:
     for start, limit, stride, extent in zip(starts, limits, strides, step.shapes[0], strict=True):
         first, last = str(start) if start else "", str(limit) if limit < extent else ""
         entries.append(f"{first}:{last}" + (f":{stride}" if stride != 1 else ""))
+    (array,) = step.full
+    if all(stride == 1 for stride in strides):
+        found = piece(array, tuple(zip(starts, limits, strict=True)))
+        if found is not None:
+            return found
     while len(entries) > 1 and entries[-1] == ":":
         entries.pop()
-    return index(step.values, step.full[0], tuple(entries), step.shape)
+    return index(step.values, array, tuple(entries), step.shape)
 
 
 def _rev(step: _Step) -> Value:
@@ -314,6 +322,51 @@ def _iota(step: _Step) -> Value:
     shape, place = step.params["shape"], step.params["dimension"]
     counted = step.values.call("arange", [], [str(shape[place])], (shape[place],))
     return expand(step.values, counted, [place], len(shape))
+
+
+def _gather(step: _Step) -> Value:
+    """Rows, columns or entries looked up by indices."""
+    taken = _taken(step) or _paired(step)
+    return taken or step.values.unknown("gather", step.full, [step.shape])[0]
+
+
+def _taken(step: _Step) -> Value | None:
+    """`take(E, idx, axis=0)`, or along an axis by as many indices as there are lines."""
+    numbers, extents = step.params["dimension_numbers"], step.shapes[0]
+    if len(numbers.start_index_map) != 1:
+        return None
+    (axis,), rank = numbers.start_index_map, len(extents)
+    sizes = tuple(1 if n == axis else extent for n, extent in enumerate(extents))
+    array, table = step.full
+    inner = table.shape[:-1]
+    index = reshape(step.values, table, table.shape, inner)
+    others = tuple(n for n in range(rank) if n != axis)
+    batching = tuple(numbers.operand_batching_dims)
+    if tuple(numbers.collapsed_slice_dims) != (axis,) or table.shape[-1] != 1:
+        return None
+    if batching == others and tuple(numbers.start_indices_batching_dims) == others and rank > 1:
+        return step.values.call("take_along_axis", [array, index], [f"axis={axis}"], step.shape)
+    kept = tuple(n if n < axis else n + len(inner) - 1 for n in others)
+    if batching or tuple(step.params["slice_sizes"]) != sizes or kept != numbers.offset_dims:
+        return None
+    return step.values.call("take", [array, index], [f"axis={axis}"], step.shape)
+
+
+def _paired(step: _Step) -> Value | None:
+    """`P[arange(n), y]`, which is `take_along_axis(P, y[:, None], axis=1)[:, 0]`."""
+    numbers, (array, table) = step.params["dimension_numbers"], step.full
+    if len(array.shape) != 2 or tuple(numbers.start_index_map) != (0, 1) or step.shape == ():
+        return None
+    if tuple(numbers.collapsed_slice_dims) != (0, 1) or not is_call(table, "concat"):
+        return None
+    if len(table.operands) != 2 or len(table.shape) != 2 or table.shape[0] != array.shape[0]:
+        return None
+    row, column = table.operands
+    every = step.values.call("arange", [], [str(table.shape[0])], table.shape[:1])
+    if row is not expand(step.values, every, [0], 2):
+        return None
+    found = step.values.call("take_along_axis", [array, column], ["axis=1"], column.shape)
+    return reshape(step.values, found, column.shape, step.shape)
 
 
 def _dot_general(step: _Step) -> Value:
@@ -353,6 +406,7 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "dot_general": _dot_general,
     "eq": _comparison("=="),
     "expand_dims": _reshape,
+    "gather": _gather,
     "ge": _comparison(">="),
     "gt": _comparison(">"),
     "integer_pow": lambda step: step.values.multiply([(step.operands[0], step.params["y"])]),

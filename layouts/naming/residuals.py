@@ -40,7 +40,7 @@ from layouts.selection import Selection
 from layouts.show.products import align, einsum
 from layouts.show.value import Value
 from layouts.show.values import Values
-from layouts.show.views import expand, full, index, reshape
+from layouts.show.views import expand, full, index, piece, reshape
 from layouts.transforms import leaf_names, linearize_call
 
 # Functions that JAX writes as several primitives, with a name for their derivative.
@@ -136,8 +136,13 @@ def _one_hot(values: Values, node: OneHot, table: list[Value]) -> Value:
 def _places(values: Values, node: Places, starts: Value, shape: tuple[int, ...]) -> Value:
     """The indices that were given: in a formula one that lies outside gives zero anyway."""
     if node.column is not None and shape[-1] > 1:
-        entries = (*[":"] * (len(shape) - 1), str(node.column))
-        starts, shape = index(values, starts, entries, shape[:-1]), shape[:-1]
+        column, lines = node.column, shape[:-1]
+        found = piece(starts, (*((0, n) for n in lines), (column, column + 1)))
+        if found is not None:
+            starts = reshape(values, found, found.shape, lines)
+        else:
+            starts = index(values, starts, (*[":"] * len(lines), str(column)), lines)
+        shape = lines
     places = reshape(values, starts, shape, node.shape)
     if not node.clip:
         return places

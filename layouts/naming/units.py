@@ -40,6 +40,8 @@ _LIBRARY: Mapping[str, tuple[Callable, tuple[tuple[int, ...], ...], list[dict[st
     "norm": (jnp.linalg.norm, ((1, 2),), _NORMS),
     "slogdet": (jnp.linalg.slogdet, ((2,),), [{}]),
     "solve": (jnp.linalg.solve, ((2,), (1, 2)), [{}]),
+    "tril": (jnp.tril, ((2,),), [{}]),
+    "triu": (jnp.triu, ((2,),), [{}]),
 }
 
 

@@ -32,7 +32,7 @@ from layouts.formulas.tree import (
 )
 from layouts.show.binding import lower, lower_pieces
 from layouts.show.flattening import partials, summands
-from layouts.show.symbols import GREEK, Scalar, number_text, split_name
+from layouts.show.symbols import GREEK, Scalar, mark_of, number_text, split_name
 
 # Functions that LaTeX has a macro for; sigmoid is σ on paper.
 _OPERATORS = "arccos arcsin arctan cos cosh cot det exp log max min sin sinh tan tanh"
@@ -151,9 +151,14 @@ def name_latex(name: str) -> str:
     Example:
         >>> print(name_latex("z1"), name_latex("W_hh"), name_latex("params.w"), name_latex("a<b"))
         z_{1} W_{\mathrm{hh}} \mathrm{params.w} \text{a\textless{}b}
+        >>> print(name_latex("W1_dot"), name_latex("dW"))
+        \dot{W}_{1} \mathrm{d}W
     """
+    role, name = mark_of(name)
     symbol, mark = split_name(name)
-    return f"{_symbol(symbol)}_{{{_symbol(mark)}}}" if mark else _symbol(symbol)
+    line = rf"\dot{{{_symbol(symbol)}}}" if role == "dot" else _symbol(symbol)
+    line = f"{line}_{{{_symbol(mark)}}}" if mark else line
+    return rf"\mathrm{{d}}{line}" if role == "d" else line
 
 
 def number_latex(number: Scalar) -> str:

@@ -33,7 +33,7 @@ from layouts.formulas.tree import (
 )
 from layouts.show.binding import lower, lower_pieces
 from layouts.show.flattening import partials, summands
-from layouts.show.symbols import Scalar, number_text, split_name
+from layouts.show.symbols import Scalar, mark_of, number_text, split_name
 
 # What XML cannot hold, escaped or not.
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -136,10 +136,16 @@ def _lines(sides: Sequence[str]) -> str:
 
 
 def _name(name: str) -> str:
+    role, name = mark_of(name)
     symbol, mark = split_name(name)
-    if not mark:
-        return _mi(symbol)
-    return _element("msub", _mi(symbol), _mn(mark) if mark.isdigit() else _mi(mark))
+    found = _mi(symbol)
+    if role == "dot":
+        # A full stop, since not every font of mathematics has the accent.
+        found = _element("mover", found, '<mo stretchy="false">.</mo>')
+    if mark:
+        found = _element("msub", found, _mn(mark) if mark.isdigit() else _mi(mark))
+    upright = '<mi mathvariant="normal">d</mi>'
+    return _element("mrow", upright, found) if role == "d" else found
 
 
 def _number(number: Scalar) -> str:

@@ -67,3 +67,17 @@ def split_name(name: str) -> tuple[str, str]:
     if mark and len(symbol) > 1:
         return name, ""
     return symbol, digits or mark or ""
+
+
+def mark_of(name: str) -> tuple[str, str]:
+    """What a name is for another: its tangent (`dot`), its cotangent (`d`), or just a name ("").
+
+    Example:
+        >>> [mark_of(name) for name in ("W_dot", "dz1", "dim", "W")]
+        [('dot', 'W'), ('d', 'z1'), ('', 'dim'), ('', 'W')]
+    """
+    if name.endswith("_dot") and len(name) > 4:
+        return "dot", name.removesuffix("_dot")
+    if re.fullmatch(r"d[A-Za-zα-ωΑ-Ω]\d*", name):
+        return "d", name[1:]
+    return "", name

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from layouts.show.patterns import turn
-from layouts.show.value import ELEMENTWISE, Shape, Value, put_in
+from layouts.show.value import ELEMENTWISE, Shape, Value, is_call, put_in
 from layouts.show.values import Values
 
 
@@ -16,7 +16,25 @@ def full(values: Values, value: Value, shape: Shape) -> Value:
 
 def index(values: Values, value: Value, entries: tuple[str, ...], shape: Shape) -> Value:
     """Such as `x[:, None]` or `x[1:]`; `value` is full."""
+    if value.head == "index" and entries == ("0",) and len(value.detail) == 1:
+        start = value.detail[0].partition(":")[0] or "0"
+        if start.isdigit():  # the first of x[2:] is x[2]
+            return values.make("index", value.operands, (start,), shape)
     return values.make("index", (value,), entries, shape)
+
+
+def piece(value: Value, bounds: tuple[tuple[int, int], ...]) -> Value | None:
+    """The one of the arrays joined to `value` that lies within these bounds, if it is one."""
+    if not is_call(value, "concat"):
+        return None
+    axis, start = int(value.detail[1].removeprefix("axis=")), 0
+    for operand in value.operands:
+        own = [(0, extent) for extent in value.shape]
+        own[axis] = (start, start + operand.shape[axis])
+        start = own[axis][1]
+        if tuple(own) == bounds:
+            return operand
+    return None
 
 
 def expand(values: Values, value: Value, places: Sequence[int], rank: int) -> Value:
