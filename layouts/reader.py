@@ -270,11 +270,12 @@ def _literal(atom: Literal) -> Known:
     return Known(value, None, number if np.ndim(number) == 0 else None)
 
 
-def bind(equation: JaxprEqn, values: Sequence[Any]) -> Sequence[jax.Array]:
+def bind(equation: JaxprEqn, values: Sequence[Any]) -> list[jax.Array]:
     """Run one equation."""
     params = equation.primitive.get_bind_params(equation.params)
     result = equation.primitive.bind(*values, **params)
-    return result if equation.primitive.multiple_results else [result]
+    # Of some primitives JAX gives the results in a tree of its own.
+    return list(result) if equation.primitive.multiple_results else [result]
 
 
 def _directions(equation: JaxprEqn) -> tuple[str, ...]:

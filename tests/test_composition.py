@@ -204,6 +204,19 @@ def test_closures_over_tracers_of_every_kind(structured):
     assert_same(found, wanted)
 
 
+@pytest.mark.parametrize("order", ["auto", "forward", "reverse"])
+def test_of_a_function_that_maps_over_shards(order):
+    mesh = Mesh(np.array(jax.devices()[:1]), ("samples",))
+    specs = {"in_specs": PartitionSpec("samples"), "out_specs": PartitionSpec("samples")}
+
+    def mapped(x):
+        return jnp.sin(jax.shard_map(jnp.tanh, mesh=mesh, **specs)(x) * x)
+
+    x = jnp.linspace(-1.0, 2.0, 5)
+    found = jacobian(mapped, order=order)(x)
+    np.testing.assert_allclose(found, jax.jacrev(mapped)(x), rtol=1e-12)
+
+
 @pytest.mark.parametrize("structured", STRUCTURED)
 def test_under_shard_map(structured):
     """On a mesh of one device; the next test has eight."""

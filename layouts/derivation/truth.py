@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from layouts.conventions import Convention
 from layouts.conventions.convention import arrange_array
@@ -52,7 +53,7 @@ class Truth:
         out = self.program.output
         if not out.shape:
             return jnp.ones((), out.dtype)
-        return jax.random.normal(jax.random.key(0), out.shape, out.dtype)
+        return _normal(0, out)
 
     @cached_property
     def locals(self) -> dict[tuple[str, str], Any]:
@@ -126,7 +127,7 @@ class TrueOf:
     @cached_property
     def tangent(self) -> Any:
         """A random tangent."""
-        return jax.random.normal(jax.random.key(1), self.source.shape, self.source.dtype)
+        return _normal(1, self.source)
 
     @cached_property
     def arrays(self) -> dict[str, Any]:
@@ -212,6 +213,11 @@ def _difference(
     scale = jnp.max(jnp.where(jnp.isinf(true), 0, jnp.abs(true)))
     apart = jnp.where(value == true, 0, jnp.abs(value - true))  # the same infinity is no distance
     return jnp.max(apart) / jnp.where(scale == 0, 1, scale)
+
+
+def _normal(seed: int, like: Vertex) -> jax.Array:
+    """Standard normal numbers; by NumPy, since a key is compiled for anew at every shape."""
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(like.shape), like.dtype)
 
 
 def _is_small(child: Vertex, parent: Vertex) -> bool:
