@@ -24,7 +24,7 @@ from layouts.nodes import Leaf, Node
 from layouts.plan import Plan, Results, choose
 from layouts.program import cost
 from layouts.selection import Selection
-from layouts.terms import Term, Terms
+from layouts.terms import Term, Terms, one_hot
 
 Dtypes = dict[int, Any]
 Program = dict[tuple[int, int], Node]
@@ -118,16 +118,42 @@ def _largest(
     tried: list[Blocks] = []
     while size > 1 or not tried:
         size = max(1, -(-size // 2))
-        tried.append(_block(graph, side, vertex, size, order, dtypes))
+        tried.append(block(graph, side, vertex, size, order, dtypes))
         if tried[-1].peak_bytes <= room:
             return tried[-1]
     return min(tried, key=lambda blocks: blocks.peak_bytes)
 
 
-def _block(
+def block(
     graph: Graph, side: str, vertex: int, size: int, order: str | Plan, dtypes: Dtypes
 ) -> Blocks:
-    part = _selecting(graph, side, vertex, size)
+    """Plan blocks of one size.
+
+    Args:
+        graph: the local Jacobians.
+        side: "out" for rows of an output, "in" for columns of an input.
+        vertex: that output or input.
+        size: entries of a block, at most those of the vertex.
+        order: how the block is planned; of a plan made for the whole graph nothing is taken over.
+        dtypes: of each input's vertex.
+    """
+    # A choice of entries keeps structure, but an operator has entries only once its whole matrix is
+    # written out; it is applied to zeros and ones instead, where that takes less.
+    ways = (False, True) if graph.operators else (False,)
+    found = [_block(graph, side, vertex, size, order, dtypes, by_numbers) for by_numbers in ways]
+    return min(found, key=lambda blocks: blocks.peak_bytes)
+
+
+def _block(
+    graph: Graph,
+    side: str,
+    vertex: int,
+    size: int,
+    order: str | Plan,
+    dtypes: Dtypes,
+    by_numbers: bool,
+) -> Blocks:
+    part = _selecting(graph, side, vertex, size, by_numbers)
     if side == "in":
         dtypes = {part.inputs[0]: dtypes[vertex]}
     plan, results = choose(part, "auto" if isinstance(order, Plan) else order)
@@ -138,7 +164,7 @@ def _block(
     return Blocks(side, vertex, size, count, part, program, dtypes, peak, work)
 
 
-def _selecting(graph: Graph, side: str, vertex: int, size: int) -> Graph:
+def _selecting(graph: Graph, side: str, vertex: int, size: int, by_numbers: bool) -> Graph:
     """The graph of one block: at one end a vertex of its entries, told by a table of places."""
     part = replace(
         graph,
@@ -155,7 +181,7 @@ def _selecting(graph: Graph, side: str, vertex: int, size: int) -> Graph:
     )
     table = Leaf((size,), 4, (), len(graph.leaves))
     part.leaves.append(table)
-    pick = _picked(shape, table)
+    pick = _picked(shape, table, by_numbers)
     if side == "out":
         part.edges[vertex, block] = pick
         part.outputs = (block,)
@@ -165,15 +191,21 @@ def _selecting(graph: Graph, side: str, vertex: int, size: int) -> Graph:
     return part.pruned()
 
 
-def _picked(shape: Sequence[int], table: Leaf) -> Terms:
-    """`block[n] = flat[table[n]]`, flat the entries of an array by rows."""
+def _picked(shape: Sequence[int], table: Leaf, by_numbers: bool) -> Terms:
+    """`block[n] = flat[table[n]]`, flat the entries of an array by rows.
+
+    A selection, or a product with a matrix of zeros and ones.
+    """
     both = regroup(fresh_axes(shape), (prod(shape),))
     assert both is not None
     if prod(shape) == 1:
         return (Term(((),), both[0]),)
     place, label = Label(prod(shape)), Label(table.size)
     selection = Selection(place, label, table=table)
-    pick = Term(((label,),), ((place,),), (), 1, (selection,))
+    if by_numbers:
+        pick = Term(((label,),), ((place,),), (one_hot(selection),))
+    else:
+        pick = Term(((label,),), ((place,),), (), 1, (selection,))
     return compose((pick,), (Term(both[1], both[0]),))
 
 
@@ -203,26 +235,45 @@ def _worked_through(
     part: Blocks, residuals: Sequence[jax.Array]
 ) -> dict[tuple[int, int], jax.Array]:
     """Blocks written one after another into arrays of all rows, or of all columns."""
-    entries, shapes = prod(part.graph.shapes[part.vertex]), part.graph.shapes
-    pairs, nodes = list(part.program), list(part.program.values())
-
-    def shape_of(pair: tuple[int, int], size: int) -> tuple[int, ...]:
-        source, target = pair
-        return (size, *shapes[source]) if part.side == "out" else (*shapes[target], size)
+    entries = prod(part.graph.shapes[part.vertex])
 
     def step(number: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
         first = jnp.minimum(number * part.size, entries - part.size).astype(jnp.int32)
-        places = first + jnp.arange(part.size, dtype=jnp.int32)
-        values = evaluate(nodes, [*residuals, places])
         return [
             lax.dynamic_update_slice_in_dim(
-                array,
-                cast(jnp.reshape(value, shape_of(pair, part.size)), array.dtype),
-                first,
-                0 if part.side == "out" else array.ndim - 1,
+                array, value, first, 0 if part.side == "out" else array.ndim - 1
             )
-            for array, value, pair in zip(arrays, values, pairs, strict=True)
+            for array, value in zip(arrays, one_block(part, residuals, first), strict=True)
         ]
 
-    empty = [jnp.zeros(shape_of(pair, entries), part.dtypes[pair[0]]) for pair in pairs]
+    pairs = list(part.program)
+    empty = [jnp.zeros(_shape_of(part, p, entries), part.dtypes[p[0]]) for p in pairs]
     return dict(zip(pairs, lax.fori_loop(0, part.count, step, empty), strict=True))
+
+
+def one_block(
+    part: Blocks, residuals: Sequence[jax.Array | None], first: jax.Array
+) -> list[jax.Array]:
+    """The rows, or the columns, from one place on.
+
+    Args:
+        part: the blocks.
+        residuals: the array for each leaf of the whole graph; those that no block reads may lack.
+        first: the first entry of the block, an int32 scalar; the block ends within the whole.
+
+    Returns:
+        For each pair of `part.program` an array of block size + input shape (rows) or
+        output shape + block size (columns).
+    """
+    places = first + jnp.arange(part.size, dtype=jnp.int32)
+    values = evaluate(list(part.program.values()), [*residuals, places])  # type: ignore[list-item]
+    return [
+        cast(jnp.reshape(value, _shape_of(part, pair, part.size)), part.dtypes[pair[0]])
+        for value, pair in zip(values, part.program, strict=True)
+    ]
+
+
+def _shape_of(part: Blocks, pair: tuple[int, int], size: int) -> tuple[int, ...]:
+    source, target = pair
+    shapes = part.graph.shapes
+    return (size, *shapes[source]) if part.side == "out" else (*shapes[target], size)
