@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts import algebra, extract
-from layouts.applying import cast
 from layouts.conventions import Convention, Layout
 from layouts.coordinates import coordinates
 from layouts.errors import LayoutError
-from layouts.evaluate import evaluate
-from layouts.nodes import Leaf, Node
+from layouts.nodes import Leaf, Node, Reshape
+from layouts.partitioned import compute_stored
+from layouts.sharding import Sharded, checked, lifted
 from layouts.show.terms import kronecker_text, terms_text
 from layouts.storing import Arrays, Names, Structure, nodes_of, with_numbers
 from layouts.terms import Terms
@@ -70,25 +70,40 @@ class Entries:
         distinct = {id(array): array for array in self.arrays}
         return sum(a.size * np.dtype(a.dtype).itemsize for a in distinct.values())
 
-    def dense(self) -> jax.Array:
+    def dense(self, *, out_sharding: Any = None) -> jax.Array:
         """The array of shape out_shape + in_shape that `jax.jacrev` gives.
+
+        Args:
+            out_sharding: how it lies on a mesh of devices, none of which makes the whole: a
+                `jax.sharding.NamedSharding` or a `PartitionSpec`, an entry for each axis. Without
+                one, axes are split as the factors that carry them are, where that can be seen.
+
+        Raises:
+            LayoutError: an `out_sharding` that does not fit the shape, the mesh or the devices.
 
         Example:
             >>> import jax.numpy as jnp, layouts
             >>> layouts.jacobian(lambda x: x**2, structured=True)(jnp.arange(2.0)).dense().tolist()
             [[0.0, 0.0], [0.0, 2.0]]
         """
-        return self._dense_of(self.terms, self.shape)
+        return self._dense_of(self.terms, self.shape, (), out_sharding)
 
-    def matrix(self, layout: Layout | str = Layout.NUMERATOR, vec: str = "rows") -> jax.Array:
+    def matrix(
+        self,
+        layout: Layout | str = Layout.NUMERATOR,
+        vec: str = "rows",
+        *,
+        out_sharding: Any = None,
+    ) -> jax.Array:
         """The dense Jacobian as a matrix.
 
         Args:
             layout: "numerator" for (out.size, in.size), "denominator" for its transpose.
             vec: how each side is stacked into one index, by "rows" or by "columns".
+            out_sharding: how the matrix lies on a mesh, as in `dense`.
 
         Raises:
-            LayoutError: another layout, or another vec order.
+            LayoutError: another layout, another vec order, or an `out_sharding` that does not fit.
 
         Example:
             >>> import jax.numpy as jnp, layouts
@@ -97,10 +112,13 @@ class Entries:
             ((15, 15), True)
         """
         terms, out, into = self._turned(layout, vec)
-        return self._dense_of(terms, out + into).reshape(prod(out), prod(into))
+        return self._dense_of(terms, out + into, (), out_sharding, (prod(out), prod(into)))
 
-    def diagonal(self) -> jax.Array:
+    def diagonal(self, *, out_sharding: Any = None) -> jax.Array:
         """The entries `J[i..., i...]`, an array of shape out_shape.
+
+        Args:
+            out_sharding: how they lie on a mesh, as in `dense`.
 
         Raises:
             LayoutError: output and input differ in shape.
@@ -119,9 +137,9 @@ class Entries:
                 "J.blocks(axis) takes the entries along one axis that both have",
             )
         pairs = [(axis, axis) for axis in range(len(self.out_shape))]
-        return self._tied(pairs, self.out_shape)
+        return self._tied(pairs, self.out_shape, out_sharding)
 
-    def blocks(self, axis: int | tuple[int, int] = 0) -> jax.Array:
+    def blocks(self, axis: int | tuple[int, int] = 0, *, out_sharding: Any = None) -> jax.Array:
         """The blocks along an axis that output and input share: `B[n, ...] = J[..n.., ..n..]`.
 
         With samples along the axis these are the Jacobians of each sample: what
@@ -130,6 +148,7 @@ class Entries:
 
         Args:
             axis: the axis on both sides, or a pair (output axis, input axis). It may be negative.
+            out_sharding: how the blocks lie on a mesh, as in `dense`.
 
         Returns:
             An array of shape (n,) + the other output axes + the other input axes.
@@ -147,7 +166,7 @@ class Entries:
         one, other = self._pair(axis)
         rest = [n for k, n in enumerate(self.out_shape) if k != one]
         rest += [n for k, n in enumerate(self.in_shape) if k != other]
-        return self._tied([(one, other)], (self.out_shape[one], *rest))
+        return self._tied([(one, other)], (self.out_shape[one], *rest), out_sharding)
 
     def is_block_diagonal(self, axis: int | tuple[int, int] = 0) -> bool:
         """Whether the structure alone says that entries off the blocks are zero.
@@ -246,10 +265,28 @@ class Entries:
             f"dtype={jnp.dtype(self.dtype).name}, terms={len(self.terms)}, nbytes={self.nbytes})"
         )
 
-    def _dense_of(self, terms: Terms, shape: Shape, extra: tuple = ()) -> jax.Array:
-        node = algebra.write(terms, shape, jnp.dtype(self.dtype).itemsize)
-        (array,) = evaluate([node], self._checked + extra)
-        return cast(array, self.dtype)
+    def _dense_of(
+        self,
+        terms: Terms,
+        shape: Shape,
+        extra: tuple = (),
+        out_sharding: Any = None,
+        folded: Shape | None = None,
+        own: Sharded = None,
+    ) -> jax.Array:
+        """The dense array of terms, perhaps in another shape; `own` is how it lies by itself."""
+        itemsize = jnp.dtype(self.dtype).itemsize
+        arrays = self._checked + extra
+        node = algebra.write(terms, shape, itemsize)
+        sharding = None
+        if out_sharding is not None:
+            sharding = checked(out_sharding, shape if folded is None else folded, arrays)
+        elif folded is None:
+            sharding = own or lifted(terms, arrays)
+        if folded is not None:
+            node = Reshape(folded, itemsize, (node,))
+        (array,) = compute_stored([node], arrays, [sharding], [self.dtype])
+        return array
 
     @property
     def _checked(self) -> Arrays:
@@ -293,10 +330,11 @@ class Entries:
             )
         return pair[0] % len(self.out_shape), pair[1] % len(self.in_shape)
 
-    def _tied(self, pairs: Sequence[tuple[int, int]], shape: Shape) -> jax.Array:
+    def _tied(self, pairs: Sequence[tuple[int, int]], shape: Shape, out_sharding: Any) -> jax.Array:
         """The entries where the paired axes are at the same place."""
         terms, tables = extract.tied(self.terms, pairs, len(self.arrays))
-        return self._dense_of(terms, shape, tuple(map(self._fixed_points, tables)))
+        points = tuple(map(self._fixed_points, tables))
+        return self._dense_of(terms, shape, points, out_sharding)
 
     def _fixed_points(self, table: Node) -> jax.Array:
         """Ones where a table of places lists a place at that place."""

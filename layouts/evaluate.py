@@ -1,7 +1,8 @@
 """From a program to arrays: evaluates symbolic nodes on residuals, under the caller's trace."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,12 +35,17 @@ from layouts.nodes import (
 from layouts.program import schedule
 
 
-def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.Array]:
+def evaluate(
+    roots: Sequence[Node],
+    residuals: Sequence[jax.Array],
+    shardings: Mapping[int, Any] | None = None,
+) -> list[jax.Array]:
     """Compute the nodes.
 
     Args:
         roots: the nodes wanted.
         residuals: the array for each `Leaf.index`.
+        shardings: how arrays lie on a mesh, by their place in the `schedule` of the roots.
 
     Returns:
         One array for each root.
@@ -66,6 +72,8 @@ def evaluate(roots: Sequence[Node], residuals: Sequence[jax.Array]) -> list[jax.
             values.append(jnp.reshape(applications[key][node.position], node.shape))
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
+        if shardings and (sharding := shardings.get(len(values) - 1)) is not None:
+            values[-1] = lax.with_sharding_constraint(values[-1], sharding)
     return [values[place[id(root)]] for root in roots]
 
 

@@ -14,6 +14,7 @@ from layouts import algebra
 from layouts.entries import Entries
 from layouts.errors import LayoutError
 from layouts.nodes import Leaf
+from layouts.sharding import Sharded, checked, lifted, rows_and_columns
 from layouts.show.html import Shown
 from layouts.storing import Names, settled, shifted
 from layouts.terms import Factor, Terms
@@ -84,6 +85,9 @@ class Jacobian(Entries, Shown):
             >>> bool(jnp.allclose((J @ K).dense(), J.dense() @ K.dense()))
             True
         """
+        return self._composed(other, None)
+
+    def _composed(self, other: "Jacobian", out_sharding: Any) -> "Jacobian":
         _check_operand("@", other, "push an array through with J.jvp(tangent)")
         if self.in_shape != other.out_shape:
             raise LayoutError(
@@ -93,6 +97,13 @@ class Jacobian(Entries, Shown):
                 "compose in the order of the chain, outermost first",
             )
         dtype = jnp.promote_types(self.dtype, other.dtype)
+        if out_sharding is None:
+            left, right = lifted(self.terms, self.arrays), lifted(other.terms, other.arrays)
+            ends = len(self.out_shape), right, other.ndim, len(other.in_shape)
+            sharding = rows_and_columns(left, *ends)
+        else:
+            shape = self.out_shape + other.in_shape
+            sharding = checked(out_sharding, shape, self.arrays + other.arrays)
         return _stored(
             algebra.compose(self.terms, shifted(other.terms, len(self.arrays))),
             self._arrays_in(dtype) + other._arrays_in(dtype),
@@ -100,6 +111,7 @@ class Jacobian(Entries, Shown):
             other.in_shape,
             dtype,
             Names(self.names.out, other.names.into),
+            sharding,
         )
 
     def __add__(self, other: "Jacobian") -> "Jacobian":
@@ -203,11 +215,15 @@ class Jacobian(Entries, Shown):
         """
         return self * (1 / number) if isinstance(number, NUMBERS) else NotImplemented
 
-    def jvp(self, tangent: jax.Array) -> jax.Array:
+    def jvp(self, tangent: jax.Array, *, out_sharding: Any = None) -> jax.Array:
         """Push a tangent of shape in_shape to the output: `Σ J[out, in] tangent[in]`.
 
+        Args:
+            tangent: an array of shape in_shape.
+            out_sharding: how the result lies on a mesh, as in `dense`.
+
         Raises:
-            LayoutError: a tangent of another shape.
+            LayoutError: a tangent of another shape, or an `out_sharding` that does not fit.
 
         Example:
             >>> import jax.numpy as jnp, layouts
@@ -215,13 +231,18 @@ class Jacobian(Entries, Shown):
             >>> J.jvp(jnp.array([1.0, 10.0, 100.0])).tolist()
             [9.0, 90.0]
         """
-        return self._apply(self.terms, tangent, self.in_shape, self.out_shape, "tangent")
+        shapes = self.in_shape, self.out_shape
+        return self._apply(self.terms, tangent, *shapes, "tangent", out_sharding)
 
-    def vjp(self, cotangent: jax.Array) -> jax.Array:
+    def vjp(self, cotangent: jax.Array, *, out_sharding: Any = None) -> jax.Array:
         """Pull a cotangent of shape out_shape back to the input: `J.T.jvp(cotangent)`.
 
+        Args:
+            cotangent: an array of shape out_shape.
+            out_sharding: how the result lies on a mesh, as in `dense`.
+
         Raises:
-            LayoutError: a cotangent of another shape.
+            LayoutError: a cotangent of another shape, or an `out_sharding` that does not fit.
 
         Example:
             >>> import jax.numpy as jnp, layouts
@@ -230,15 +251,21 @@ class Jacobian(Entries, Shown):
             [-1.0, -9.0, 10.0]
         """
         terms = algebra.transpose(self.terms)
-        return self._apply(terms, cotangent, self.out_shape, self.in_shape, "cotangent")
+        shapes = self.out_shape, self.in_shape
+        return self._apply(terms, cotangent, *shapes, "cotangent", out_sharding)
 
-    def gram(self, side: str = "out") -> "Jacobian":
+    def gram(self, side: str = "out", *, out_sharding: Any = None) -> "Jacobian":
         """`J Jᵀ` (side "out", out × out: the tangent kernel) or `Jᵀ J` ("in": Gauss-Newton).
 
         For complex Jacobians too the transpose is not conjugated.
 
+        Args:
+            side: "out" or "in".
+            out_sharding: how the dense array would lie on a mesh, as in `dense`; each stored factor
+                is split along the labels that it carries.
+
         Raises:
-            LayoutError: another side.
+            LayoutError: another side, or an `out_sharding` that does not fit.
 
         Example:
             >>> import jax.numpy as jnp, layouts
@@ -249,7 +276,8 @@ class Jacobian(Entries, Shown):
         """
         if side not in ("out", "in"):
             raise LayoutError("gram side", "'out' or 'in'", repr(side), "J.gram('out') is J Jᵀ")
-        return self @ self.T if side == "out" else self.T @ self
+        one, other = (self, self.T) if side == "out" else (self.T, self)
+        return one._composed(other, out_sharding)
 
     def as_linear_operator(self, tags: Any = ()) -> Any:
         """The Jacobian as a `lineax.FunctionLinearOperator`, which solvers apply but never write.
@@ -285,7 +313,13 @@ class Jacobian(Entries, Shown):
         return jacobian_html(self)
 
     def _apply(
-        self, terms: Terms, vector: jax.Array, into: Shape, out: Shape, what: str
+        self,
+        terms: Terms,
+        vector: jax.Array,
+        into: Shape,
+        out: Shape,
+        what: str,
+        out_sharding: Any,
     ) -> jax.Array:
         vector = jnp.asarray(vector)
         if vector.shape != into:
@@ -296,7 +330,9 @@ class Jacobian(Entries, Shown):
         pushed = algebra.compose(terms, algebra.dense(leaf, into, ()))
         dtype = jnp.promote_types(self.dtype, vector.dtype)
         kept = dtype if jnp.issubdtype(dtype, jnp.complexfloating) else self.dtype
-        return replace(self, dtype=kept)._dense_of(pushed, out, (vector,))
+        own = rows_and_columns(lifted(terms, self.arrays), len(out), None, 0, 0)
+        pushing = replace(self, dtype=kept)
+        return pushing._dense_of(pushed, out, (vector,), out_sharding, own=own)
 
     def _sum(self, other: "Jacobian", sign: int, what: str) -> "Jacobian":
         if (self.out_shape, self.in_shape) != (other.out_shape, other.in_shape):
@@ -336,22 +372,29 @@ def _stored(
     in_shape: Shape,
     dtype: Any,
     names: Names,
+    sharding: Sharded = None,
 ) -> Jacobian:
     """Evaluate the factors of symbolic terms and keep them."""
-    (jacobian,) = store([(terms, out_shape, in_shape, dtype, names)], residuals)
+    wanted = [(terms, out_shape, in_shape, dtype, names)]
+    (jacobian,) = store(wanted, residuals, [sharding], stored=True)
     return jacobian
 
 
 def store(
-    wanted: Sequence[tuple[Terms, Shape, Shape, Any, Names]], residuals: Sequence[jax.Array]
+    wanted: Sequence[tuple[Terms, Shape, Shape, Any, Names]],
+    residuals: Sequence[jax.Array],
+    shardings: Sequence[Sharded] | None = None,
+    stored: bool = False,
 ) -> list[Jacobian]:
     """Evaluate the factors of several symbolic Jacobians in one program and keep them.
 
     Args:
         wanted: for each its terms, output shape, input shape, dtype and names.
         residuals: the array for each leaf of the terms' programs.
+        shardings: how each would lie on a mesh if it were dense.
+        stored: whether the residuals are another Jacobian's factors.
     """
-    found = settled([terms for terms, *_ in wanted], residuals)
+    found = settled([terms for terms, *_ in wanted], residuals, shardings, stored)
     return [
         Jacobian(terms, arrays, *rest)
         for (terms, arrays), (_, *rest) in zip(found, wanted, strict=True)

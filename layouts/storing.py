@@ -13,9 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from layouts.evaluate import evaluate
 from layouts.nodes import Leaf, Node, Reshape
+from layouts.partitioned import by_label, compute, compute_stored
 from layouts.products import settle
+from layouts.sharding import Sharded
 from layouts.terms import Factor, Term, Terms, matching
 
 Arrays = tuple[jax.Array, ...]
@@ -62,19 +63,32 @@ def shifted(terms: Terms, offset: int) -> Terms:
     return tuple(on_nodes(term, list(map(moved, nodes_of(term)))) for term in terms)
 
 
-def settled(wanted: Sequence[Terms], residuals: Sequence[jax.Array]) -> list[tuple[Terms, Arrays]]:
+def settled(
+    wanted: Sequence[Terms],
+    residuals: Sequence[jax.Array],
+    shardings: Sequence[Sharded] | None = None,
+    stored: bool = False,
+) -> list[tuple[Terms, Arrays]]:
     """Evaluate the factors of several sums of symbolic terms in one program.
 
     Args:
         wanted: the terms of each.
         residuals: the array for each leaf of the terms' programs.
+        shardings: how the dense array of each would lie on a mesh; factors are split likewise.
+        stored: whether the residuals are another Jacobian's factors.
 
     Returns:
         For each the stored terms and their arrays, an array that several factors share once.
     """
     wanted = [tuple(map(settle, terms)) for terms in wanted]
     nodes = [node for terms in wanted for term in terms for node in nodes_of(term)]
-    values = iter(evaluate(nodes, residuals))
+    lying = [
+        one
+        for terms, whole in zip(wanted, shardings or [None] * len(wanted), strict=True)
+        for term in terms
+        for one in by_label(term, whole)
+    ]
+    values = iter((compute_stored if stored else compute)(nodes, residuals, lying))
     found = []
     for terms in wanted:
         arrays: list[jax.Array] = []

@@ -1,7 +1,7 @@
 """The drop-in face: `jacobian` and `hessian`, with the signatures of JAX's own."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from layouts import algebra, budget
-from layouts.applying import cast
+from layouts import algebra, budget, sharding
+from layouts.devices import across_devices
 from layouts.errors import LayoutError
-from layouts.evaluate import evaluate
 from layouts.jacobian import Jacobian, Names, store
 from layouts.linearize import Linearized, linearize
+from layouts.partitioned import compute
 from layouts.plan import Plan, Results, choose
+from layouts.sharding import Sharded
 from layouts.terms import Terms
 
 
@@ -31,6 +32,7 @@ def jacobian(
     order: str | Plan = "auto",
     structured: bool = False,
     memory_limit: int | None = None,
+    out_sharding: Any = None,
 ) -> Callable:
     """The Jacobian of a function, in the place of `jax.jacfwd` and `jax.jacrev`.
 
@@ -44,6 +46,16 @@ def jacobian(
         structured: return `layouts.Jacobian` leaves in place of dense arrays.
         memory_limit: a budget in bytes for residuals, intermediates and the dense result together;
             where the whole would not fit, rows or columns are computed in blocks.
+        out_sharding: how the result lies on a mesh of devices, as JAX's own functions take it: a
+            `jax.sharding.NamedSharding` or a `PartitionSpec` with an entry for each axis of
+            output shape + input shape, for all leaves or as a pytree that is a prefix of the
+            result's. No device makes the whole. With `structured`, each factor is split along the
+            labels that it carries.
+
+    Without `out_sharding`, the Jacobian by an input that is split over devices is split
+    likewise along its columns, where the sharding can be seen (outside `jit`, or on explicit mesh
+    axes); the rest is the compiler's choice. Arrays on several devices make it one compiled
+    program, as `jax.jit` makes it.
 
     Returns:
         A function of the same arguments that returns the pytree that `jax.jacrev` returns: the
@@ -52,16 +64,23 @@ def jacobian(
 
     Raises:
         TypeError: where JAX raises it, with JAX's own words (integer inputs, complex outputs ...).
-        LayoutError: an argnum out of range, an unknown order, or a plan for another function.
+        LayoutError: an argnum out of range, an unknown order, a plan for another function, or an
+            `out_sharding` that does not fit the result, the mesh or the inputs' devices.
 
     Example:
         >>> import jax.numpy as jnp
         >>> jacobian(lambda x: x * x)(jnp.array([1.0, 2.0, 3.0])).diagonal().tolist()
         [2.0, 4.0, 6.0]
     """
+    if memory_limit is not None and out_sharding is not None:
+        raise LayoutError(
+            "memory_limit",
+            "no out_sharding beside it",
+            f"both, with out_sharding {out_sharding}",
+            "blocks are for one device: split the result over a mesh, or compute it in blocks",
+        )
 
-    @wraps(fun)
-    def jacobian_of_fun(*args: Any, **kwargs: Any) -> Any:
+    def differentiate(asked: Any, lies: Mapping[int, Sharded], *args: Any, **kwargs: Any) -> Any:
         if structured:  # so that a NumPy array is known again among the residuals, by its name
             args = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, args)
         call = _Call.of(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
@@ -71,6 +90,7 @@ def jacobian(
         linearized, aux = call.linearize()
         if not call.accepts(linearized.value):
             return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
+        shardings = call.shardings(linearized.value, asked, lies)
         # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
         chosen = "reverse" if order == "auto" and call.of_complex else order
         _, results = choose(linearized.graph, chosen)
@@ -78,9 +98,15 @@ def jacobian(
         if memory_limit is not None and not structured:
             dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
             blocks = budget.within(linearized.graph, results, chosen, dtypes, memory_limit)
-        leaves = call.leaves(linearized, results, structured, blocks)
+        leaves = call.leaves(linearized, results, structured, blocks, shardings)
         tree = call.assemble(leaves)
         return (tree, aux) if has_aux else tree
+
+    across = across_devices(differentiate, out_sharding)
+
+    @wraps(fun)
+    def jacobian_of_fun(*args: Any, **kwargs: Any) -> Any:
+        return across(*args, **kwargs)
 
     return jacobian_of_fun
 
@@ -94,6 +120,7 @@ def hessian(
     order: str | Plan = "auto",
     structured: bool = False,
     memory_limit: int | None = None,
+    out_sharding: Any = None,
 ) -> Callable:
     """The Hessian of a function, in the place of `jax.hessian`: the Jacobian of its gradient.
 
@@ -105,6 +132,7 @@ def hessian(
         order: as in `jacobian`, for the Jacobian of the gradient.
         structured: return `layouts.Jacobian` leaves in place of dense arrays.
         memory_limit: as in `jacobian`.
+        out_sharding: as in `jacobian`, for the axes of the gradient and then those of the input.
 
     Returns:
         A function that returns the pytree that `jax.hessian` returns.
@@ -123,21 +151,26 @@ def hessian(
         order=order,
         structured=structured,
         memory_limit=memory_limit,
+        out_sharding=out_sharding,
     )
 
 
 def linearize_call(
-    fun: Callable, argnums: int | Sequence[int], args: tuple, kwargs: dict
+    fun: Callable,
+    argnums: int | Sequence[int],
+    args: tuple,
+    kwargs: dict,
+    holomorphic: bool = False,
 ) -> Linearized:
     """Linearise a function at its arguments, with the checks that `jacobian` makes.
 
     Raises:
         TypeError: where `jax.jacrev` raises it.
     """
-    call = _Call.of(fun, argnums, False, False, False, args, kwargs)
+    call = _Call.of(fun, argnums, False, holomorphic, False, args, kwargs)
     linearized = None if call is None else call.linearize()[0]
     if call is None or linearized is None or not call.accepts(linearized.value):
-        jax.jacrev(fun, argnums)(*args, **kwargs)
+        jax.jacrev(fun, argnums, holomorphic=holomorphic)(*args, **kwargs)
         raise TypeError("these arguments cannot be differentiated by")
     return linearized
 
@@ -253,12 +286,13 @@ class _Call:
         results: Results,
         structured: bool,
         blocks: Sequence[budget.Blocks] | None,
+        shardings: Sequence[Sequence[Sharded]],
     ) -> list[list[Any]]:
         """The Jacobian of each output leaf by each dynamic leaf."""
         graph, places = linearized.graph, self.places
         wanted = [
-            (results[source, target], graph.shapes[target], graph.shapes[source], place)
-            for target in graph.outputs
+            (results[source, target], graph.shapes[target], graph.shapes[source], place, row[place])
+            for target, row in zip(graph.outputs, shardings, strict=True)
             for source, place in zip(graph.inputs, places, strict=True)
         ]
         found: Iterator[Any]
@@ -271,16 +305,36 @@ class _Call:
             found = iter(make(wanted, linearized.residuals, self))
         return [
             [
-                next(found) if place in places else self.trivial(value, leaf, structured)
-                for place, leaf in enumerate(self.dynamic)
+                next(found) if place in places else self.trivial(value, leaf, structured, lying)
+                for place, (leaf, lying) in enumerate(zip(self.dynamic, row, strict=True))
             ]
-            for value in linearized.value
+            for value, row in zip(linearized.value, shardings, strict=True)
         ]
 
-    def trivial(self, value: jax.Array, leaf: Any, structured: bool) -> Any:
+    def shardings(
+        self, value: Sequence[jax.Array], asked: Any, lies: Mapping[int, Sharded]
+    ) -> list[list[Sharded]]:
+        """How the Jacobian of each output leaf by each dynamic leaf lies on a mesh."""
+        pairs = [[(out, leaf) for leaf in self.dynamic] for out in value]
+        own = [sharding.by_itself(*pair, lies.get(id(pair[1]))) for row in pairs for pair in row]
+        if asked is None:
+            found = iter(own)
+        else:
+            shapes = [
+                [
+                    jax.ShapeDtypeStruct(jnp.shape(out) + jnp.shape(leaf), out.dtype)
+                    for out, leaf in row
+                ]
+                for row in pairs
+            ]
+            arrays = jax.tree.leaves((self.args, self.kwargs))
+            found = iter(sharding.resolved(asked, self.assemble(shapes), arrays, own))
+        return [[next(found) for _ in row] for row in pairs]
+
+    def trivial(self, value: jax.Array, leaf: Any, structured: bool, lying: Sharded) -> Any:
         """By an integer, which `allow_int` lets stand: zeros of its own dtype, as JAX has it."""
         zero = Jacobian((), (), value.shape, jnp.shape(leaf), _dtype(leaf))
-        return zero if structured else _weak_as(leaf, zero.dense())
+        return zero if structured else _weak_as(leaf, zero.dense(out_sharding=lying))
 
     def assemble(self, leaves: list[list[Any]]) -> Any:
         """Put the leaves in the output's tree of the inputs' trees."""
@@ -288,21 +342,21 @@ class _Call:
         return jax.tree.unflatten(self.outputs[0], inner)
 
 
-Wanted = tuple[Terms, tuple[int, ...], tuple[int, ...], int]
+Wanted = tuple[Terms, tuple[int, ...], tuple[int, ...], int, Sharded]
 
 
 def _dense(
     wanted: Sequence[Wanted], residuals: Sequence[jax.Array], call: _Call
 ) -> list[jax.Array]:
-    dtypes = [_dtype(call.dynamic[place]) for *_, place in wanted]
+    dtypes = [_dtype(call.dynamic[place]) for *_, place, _ in wanted]
     nodes = [
         algebra.write(terms, out + into, dtype.itemsize)
-        for (terms, out, into, _), dtype in zip(wanted, dtypes, strict=True)
+        for (terms, out, into, *_), dtype in zip(wanted, dtypes, strict=True)
     ]
-    arrays = evaluate(nodes, residuals)
+    arrays = compute(nodes, residuals, [lying for *_, lying in wanted], dtypes)
     return [
-        _weak_as(call.dynamic[place], cast(array, dtype))
-        for array, dtype, (*_, place) in zip(arrays, dtypes, wanted, strict=True)
+        _weak_as(call.dynamic[place], array)
+        for array, (*_, place, _) in zip(arrays, wanted, strict=True)
     ]
 
 
@@ -331,9 +385,10 @@ def _structured(
     return store(
         [
             (terms, out, into, _dtype(call.dynamic[place]), Names(into=call.names[place]))
-            for terms, out, into, place in wanted
+            for terms, out, into, place, _ in wanted
         ],
         residuals,
+        [lying for *_, lying in wanted],
     )
 
 
