@@ -22,6 +22,8 @@ EXPERIMENTS = (
     "multiplication_order",
     "layout_table",
     "digits",
+    "tangent",
+    "published",
     "benchmark",
 )
 

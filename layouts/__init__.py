@@ -36,22 +36,26 @@ and the order of the products decides the rest; from a scalar's end every produc
 """
 
 from layouts import chains
+from layouts.accumulating import gram
 from layouts.conventions import TEXTBOOKS, Convention, Layout, arrange, chain, convert, read
 from layouts.costs import CostReport, cost
 from layouts.derivation import Derivation, derive
 from layouts.doctor import Diagnosis, Finding, diagnose, diagnose_vjp, from_torch
 from layouts.errors import LayoutError
+from layouts.explorer.notebook import explore
 from layouts.formulas.parsing import parse
 from layouts.identify import identify
 from layouts.jacobian import Jacobian
 from layouts.plan import Plan
 from layouts.program import Cost
+from layouts.streaming import Block, Stream, stream
 from layouts.transforms import hessian, jacobian
 
 __version__ = "0.1.0"
 
 __all__ = [
     "TEXTBOOKS",
+    "Block",
     "Convention",
     "Cost",
     "CostReport",
@@ -62,6 +66,7 @@ __all__ = [
     "Layout",
     "LayoutError",
     "Plan",
+    "Stream",
     "arrange",
     "chain",
     "chains",
@@ -70,10 +75,13 @@ __all__ = [
     "derive",
     "diagnose",
     "diagnose_vjp",
+    "explore",
     "from_torch",
+    "gram",
     "hessian",
     "identify",
     "jacobian",
     "parse",
     "read",
+    "stream",
 ]

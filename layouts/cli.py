@@ -1,4 +1,4 @@
-"""The command line: `layouts explore`, `layouts derive`, `layouts check`, `layouts textbooks`."""
+"""The command line: `layouts explore`, `derive`, `check`, `serve`, `textbooks`."""
 
 import argparse
 import json
@@ -35,6 +35,7 @@ EXAMPLES = """examples:
   layouts explore mymodule:myfunction W=4x3 X=3x5
   layouts derive "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W
   layouts check "W @ X" "dD @ inv(X)" W=4x4 X=4x4 --wrt W
+  layouts serve
   layouts textbooks
 """
 SHAPES_AND_FUNCTIONS = """shapes:
@@ -85,6 +86,16 @@ examples:
   layouts check "softmax(z)" mymodule:backward z=7 --seed 1
   layouts check mymodule:forward mymodule:backward W=4x3 X=3x5 --wrt W,X --json
   layouts check mymodule:with_custom_vjp W=4x3 X=3x5 --wrt X
+"""
+SERVE_EXAMPLES = f"""{SHAPES_AND_FUNCTIONS}
+The page is for you alone: the server listens on this machine only, and the address that is
+printed has a token in it, a new one each time. Only functions named here are run; what is typed
+on the page is read by the grammar above. Ctrl-C stops it.
+
+examples:
+  layouts serve
+  layouts serve "relu(W @ X + b)" W=4x3 X=3x5 b=4x1 --wrt W
+  layouts serve mymodule:loss W=4x3 X=3x5 --port 8000 --no-open
 """
 TEXTBOOKS_EXAMPLES = """examples:
   layouts textbooks
@@ -153,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explore(commands)
     _add_derive(commands)
     _add_check(commands)
+    _add_serve(commands)
     _add_textbooks(commands)
     return parser
 
@@ -244,9 +256,33 @@ def _add_check(commands: Any) -> None:
     command.set_defaults(run=_check)
 
 
-def _add_function(command: Any) -> None:
+def _add_serve(commands: Any) -> None:
+    command = commands.add_parser(
+        "serve",
+        help="open the explorer, a page in the browser",
+        description="Serve a page on which a Jacobian can be seen, turned and touched, and open it "
+        "in the\nbrowser. Its address is printed at once.",
+        epilog=SERVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_function(command, nargs="?")
+    command.add_argument(
+        "--port", type=int, default=8420, metavar="N", help="listen there (8420); 0: any free one"
+    )
+    command.add_argument("--no-open", action="store_true", help="open no browser")
+    command.add_argument(
+        "--time-limit",
+        type=float,
+        default=20.0,
+        metavar="S",
+        help="stop what takes longer than so many seconds (20)",
+    )
+    command.set_defaults(run=_serve)
+
+
+def _add_function(command: Any, **options: Any) -> None:
     """What is differentiated, and by what."""
-    command.add_argument("function", help="an expression, or module:function")
+    command.add_argument("function", help="an expression, or module:function", **options)
     command.add_argument("shapes", nargs="*", metavar="NAME=SHAPE", help="such as W=4x3")
     command.add_argument("--wrt", metavar="NAME", help="differentiate by this (the first)")
 
@@ -319,6 +355,27 @@ def _check(arguments: argparse.Namespace) -> int:
     else:
         print(diagnosis_text(loaded, text, found, html=arguments.html))
     return 0 if found.ok else 1
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    """`layouts serve`."""
+    if not arguments.time_limit > 0:
+        raise LayoutError("--time-limit", "seconds", f"{arguments.time_limit:g}", "leave it out")
+    try:
+        from layouts.explorer import serving  # an extra, which the other commands do without
+    except ModuleNotFoundError as error:
+        remedy = 'install it by pip install "layouts[explorer]"'
+        raise LayoutError("layouts serve", "the extra explorer", str(error), remedy) from error
+    if arguments.function is None:
+        if arguments.wrt is not None:
+            raise LayoutError("--wrt", "a function first", "none", "name one, or leave --wrt out")
+        start = serving.Start()
+    else:
+        with redirect_stdout(sys.stderr):
+            loaded = load(arguments.function, _bindings(arguments.shapes))
+        start = serving.Start.of(loaded, arguments.wrt)
+    limit, opened = arguments.time_limit, not arguments.no_open
+    serving.serve(start, port=arguments.port, limit=limit, opened=opened)
 
 
 def _backward(text: str, loaded: Loaded, cotangent: str | None) -> Any:

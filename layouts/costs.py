@@ -1,19 +1,22 @@
 """What a Jacobian costs: forward, reverse and planned accumulation, and JAX's own."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 
+from layouts.communication import MeshReport, Program, over_mesh, program_of
 from layouts.counting import count
+from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.linearize import Linearized
 from layouts.plan import Plan, Results, choose, make_plan
 from layouts.program import Cost
 from layouts.show.costs import costs_html
 from layouts.show.html import Markup, Shown, section
-from layouts.transforms import linearize_call
+from layouts.transforms import leaf_names, linearize_call
 
 CONVENTION = "one multiplication is one scalar product: a matmul of m×k by k×n is mkn"
 
@@ -34,6 +37,7 @@ class CostReport(Shown):
         plan: the cheapest order found; `layouts.jacobian(fun, order=plan)` uses it.
         dense_bytes: what the dense answer takes.
         result_bytes: what the structured answer takes.
+        program: the planned Jacobian as what `sharded` shares out.
     """
 
     forward: Cost
@@ -44,6 +48,45 @@ class CostReport(Shown):
     plan: Plan
     dense_bytes: int
     result_bytes: int
+    program: Program | None = field(default=None, compare=False, repr=False)
+
+    def sharded(self, mesh: Mapping[str, int] | Mesh | AbstractMesh) -> MeshReport:
+        """What the planned Jacobian costs each device of a mesh, for every axis to split.
+
+        Split by rows, by columns or by the samples of a batch, each device makes its part of the
+        result; split along an axis of an argument that is summed over, the parts are added up. An
+        argument lies as its `sharding` says, of an array or a `jax.ShapeDtypeStruct`; without one
+        it is whole on every device. What has to be elsewhere is sent as XLA's partitioner sends it;
+        what the function computes on the way is taken to be where it is needed, since sending it
+        is part of evaluating the function, whose own work is not counted here either.
+
+        Args:
+            mesh: how many devices each mesh axis has, by its name; or a mesh of JAX's.
+
+        Returns:
+            A `MeshReport`: its `ways` with the best first, as a device weighs its multiplications,
+            bytes moved and bytes sent; each has a `cost` and `sent_bytes` of one device. `str` is
+            the table, with the formulas for what is sent.
+
+        Raises:
+            LayoutError: a mesh axis that divides no axis of the Jacobian.
+
+        Example:
+            >>> import jax, jax.numpy as jnp
+            >>> A, B, x = (jax.ShapeDtypeStruct(s, "float32") for s in ((16, 8), (8, 3), (3,)))
+            >>> report = cost(lambda x, A, B: A @ (B @ x))(x, A, B).sharded({"devices": 4})
+            >>> report.best.name, report.best.cost.multiplications, report.best.sent_bytes
+            ('rows (output axis 0)', 96, 0)
+        """
+        if self.program is None:
+            raise LayoutError(
+                "CostReport.sharded",
+                "a report made by layouts.cost",
+                "one without its program",
+                "call layouts.cost(fun)(*args).sharded(mesh)",
+            )
+        sizes = mesh.shape if isinstance(mesh, Mesh | AbstractMesh) else mesh
+        return over_mesh(self.program, dict(sizes))
 
     @property
     def opaque(self) -> tuple[str, ...]:
@@ -113,6 +156,8 @@ def cost(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable[..., CostR
 
     def cost_of_fun(*args: Any, **kwargs: Any) -> CostReport:
         found: list[Linearized] = []
+        given = args
+        args, kwargs = jax.tree.map(_anywhere, (args, kwargs))
 
         def trace(args: tuple, kwargs: dict) -> None:
             found.append(linearize_call(fun, argnums, args, kwargs))
@@ -129,9 +174,50 @@ def cost(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable[..., CostR
             _executed(jax.jacrev, fun, argnums, args, kwargs),
             plan,
             *_sizes(graph, results),
+            _program(graph, results, fun, argnums, given),
         )
 
     return cost_of_fun
+
+
+def _program(
+    graph: Graph, results: Results, fun: Callable, argnums: int | Sequence[int], args: tuple
+) -> Program:
+    """What can be shared out, with how the arguments lie on a mesh."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    names = [name for n in numbers for name in leaf_names(fun, args, (n % len(args),))]
+    arguments: dict[str, tuple[int, dict[str, int]]] = {}
+    for number, arg in enumerate(args):
+        leaves = jax.tree.leaves(arg)
+        for leaf, name in zip(leaves, leaf_names(fun, args, (number,)), strict=True):
+            sharding = _sharding(leaf)
+            spec = () if sharding is None else sharding.spec
+            entries = (entry if isinstance(entry, tuple) else (entry,) for entry in spec)
+            lies = {n: axis for axis, e in enumerate(entries) for n in e if isinstance(n, str)}
+            arguments[name] = (_nbytes(leaf), lies)
+    itemsizes = [graph.itemsizes[source] for source in graph.inputs]
+    return program_of(graph, results, itemsizes, names, arguments)
+
+
+def _sharding(leaf: Any) -> NamedSharding | None:
+    """How an argument lies on a mesh, where it says so."""
+    if isinstance(leaf, jax.core.Tracer):
+        return None
+    sharding = getattr(leaf, "sharding", None)
+    return sharding if isinstance(sharding, NamedSharding) else None
+
+
+def _nbytes(leaf: Any) -> int:
+    shaped = jax.eval_shape(lambda x: x, leaf)
+    return shaped.size * shaped.dtype.itemsize
+
+
+def _anywhere(leaf: Any) -> Any:
+    """The shape of an argument that lies on a mesh, which tracing would make part of its type."""
+    if _sharding(leaf) is None:
+        return leaf
+    weak = getattr(leaf, "weak_type", False)
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=weak)
 
 
 def _executed(

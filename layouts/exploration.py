@@ -161,8 +161,8 @@ def explore(
     out_name = next(name for name in ("D", "Y", "F", "out") if name not in inputs)
     loss = next(name for name in ("L", "E", "loss") if name not in inputs)
     try:
-        _check_output(_run(lambda: jax.eval_shape(fun, *shapes), "run on these shapes"))
-        named = _run(lambda: linearize_named(fun, place, shapes), "be differentiated")
+        _check_output(run(lambda: jax.eval_shape(fun, *shapes), "run on these shapes"))
+        named = run(lambda: linearize_named(fun, place, shapes), "be differentiated")
         report = cost(fun, place)(*shapes)
     except NEEDS_NUMBERS:
         J = jacobian_at_random(fun, inputs, wrt, order=order, seed=seed)
@@ -210,9 +210,9 @@ def jacobian_at_random(
     place = list(inputs).index(_input(wrt, inputs))
     keys = jax.random.split(jax.random.key(seed), len(inputs))
     arrays = [jax.random.normal(key, s) for key, s in zip(keys, inputs.values(), strict=True)]
-    _check_output(_run(lambda: fun(*arrays), "run on arrays of these shapes", last=True))
+    _check_output(run(lambda: fun(*arrays), "run on arrays of these shapes", last=True))
     derivative = jacobian(fun, place, order=order, structured=True)
-    return _run(lambda: derivative(*arrays), "be differentiated", last=True)
+    return run(lambda: derivative(*arrays), "be differentiated", last=True)
 
 
 def derivation(
@@ -242,8 +242,8 @@ def derivation(
     else:
         keys = jax.random.split(jax.random.key(seed), len(inputs))
         args = [jax.random.normal(key, s) for key, s in zip(keys, inputs.values(), strict=True)]
-    _check_output(_run(lambda: jax.eval_shape(fun, *args), "run on these shapes", last=True))
-    return _run(lambda: derive(fun, place)(*args), "be differentiated", last=True)
+    _check_output(run(lambda: jax.eval_shape(fun, *args), "run on these shapes", last=True))
+    return run(lambda: derive(fun, place)(*args), "be differentiated", last=True)
 
 
 def diagnosis(
@@ -280,14 +280,14 @@ def diagnosis(
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(seed), len(inputs))
         args = [jax.random.normal(key, s) for key, s in zip(keys, inputs.values(), strict=True)]
-        _check_output(_run(lambda: jax.eval_shape(fun, *args), "run on these shapes", last=True))
+        _check_output(run(lambda: jax.eval_shape(fun, *args), "run on these shapes", last=True))
 
         def found() -> Diagnosis:
             if backward is None:
                 return diagnose_vjp(fun, *args, argnums=argnums)
             return diagnose(fun, backward, *args, argnums=argnums)
 
-        return _run(found, "be differentiated", last=True)
+        return run(found, "be differentiated", last=True)
 
 
 @dataclass(frozen=True)
@@ -371,8 +371,17 @@ def _input(wrt: str | None, inputs: Mapping[str, Shape]) -> str:
     return wrt
 
 
-def _run(call: Callable[[], Any], purpose: str, *, last: bool = False) -> Any:
-    """Call what runs the user's function; its exceptions are named, not shown."""
+def run(call: Callable[[], Any], purpose: str, *, last: bool = False) -> Any:
+    """Call what runs the user's function; its exceptions are named, not shown.
+
+    Args:
+        call: what to run.
+        purpose: what the function should have been able to do, for the error.
+        last: whether an error that asks for a tracer's numbers is an error too.
+
+    Raises:
+        LayoutError: whatever it raised.
+    """
     try:
         return call()
     except LayoutError:

@@ -156,13 +156,18 @@ class Derivation(Shown):
             outline(self.steps, chosen),
             self.definitions,
             self.notes,
-            self._checked,
-            self.check is not None and not self.check < ALARM,
+            self.checked,
+            not self.holds,
         )
 
     @property
-    def _checked(self) -> str:
-        """What was found when the steps were checked in numbers."""
+    def holds(self) -> bool:
+        """Whether every step that was checked in numbers holds, up to rounding."""
+        return self.check is None or self.check < ALARM
+
+    @property
+    def checked(self) -> str:
+        """What was found when the steps were checked in numbers; empty where they were not."""
         if self.check is None:
             return ""
         if not isfinite(self.check):
@@ -170,7 +175,7 @@ class Derivation(Shown):
         count = sum(step.check is not None for step in self.steps)
         whole = f"{count} of {len(self.steps)}" if count < len(self.steps) else f"all {count}"
         found = f"Checked in numbers, {whole} steps: the largest relative difference"
-        wrong = "; a step does not hold" if self.check >= ALARM else ""
+        wrong = "" if self.holds else "; a step does not hold"
         return f"{found} is {self.check:.1g}{wrong}"
 
 

@@ -1,0 +1,143 @@
+"""`layouts serve`: a socket on 127.0.0.1, its address on standard output, then the server."""
+
+import asyncio
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import uvicorn
+
+from layouts.errors import LayoutError
+from layouts.explorer.computing import Setup
+from layouts.explorer.payload import ANSWERS
+from layouts.explorer.safety import Door, Guard
+from layouts.explorer.server import application
+from layouts.explorer.worker import Worker
+from layouts.expressions.loading import Loaded, Shape
+
+
+def bind(port: int) -> socket.socket:
+    """A socket that listens on 127.0.0.1, so that nothing that connects from now on is refused.
+
+    Args:
+        port: 0 for any that is free.
+
+    Raises:
+        LayoutError: the port is taken, or not for us.
+    """
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if sys.platform != "win32":  # there it would let two servers share the port
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind(("127.0.0.1", port))
+        found.listen(128)
+    except (OSError, OverflowError) as error:
+        found.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        remedy = "choose another by --port N, or any that is free by --port 0"
+        raise LayoutError(f"port {port}", "a free one", reason.lower(), remedy) from error
+    return found
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the page begins with.
+
+    Attributes:
+        fragment: the page's state, as its address has it.
+        state: the same as the first request has it; empty for the gallery's first row.
+        functions: the user's own, for the worker.
+    """
+
+    fragment: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    functions: tuple[tuple[str, Mapping[str, Shape]], ...] = ()
+
+    @classmethod
+    def of(cls, loaded: Loaded, wrt: str | None = None) -> "Start":
+        """A function named on the command line.
+
+        Raises:
+            LayoutError: `wrt` is no input.
+
+        Example:
+            >>> from layouts.expressions import load
+            >>> Start.of(load("W @ X", {"W": (4, 3), "X": (3, 5)}), "X").fragment
+            'expression=W+%40+X&wrt=X&shapes=W%3D4x3+X%3D3x5'
+        """
+        if wrt is not None and wrt not in loaded.inputs:
+            remedy = f"choose from {', '.join(loaded.inputs)}"
+            raise LayoutError("--wrt", "the name of an input", repr(wrt), remedy)
+        by = {} if wrt is None else {"wrt": wrt}
+        if ":" in loaded.text:
+            source = {"kind": "function", "name": loaded.text}
+            fragment = urlencode({"function": loaded.text, **by})
+            functions = ((loaded.text, dict(loaded.inputs)),)
+            return cls(fragment, {"source": source, **by}, functions)
+        shapes = {name: list(shape) for name, shape in loaded.inputs.items()}
+        pieces = (f"{name}={_shape(shape)}" for name, shape in shapes.items())
+        fragment = urlencode({"expression": loaded.text, **by, "shapes": " ".join(pieces)})
+        source = {"kind": "expression", "text": loaded.text}
+        return cls(fragment, {"source": source, "shapes": shapes, **by})
+
+
+def _shape(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def serve(start: Start, *, port: int, limit: float = 20.0, opened: bool = True) -> None:
+    """Serve the explorer until it is interrupted.
+
+    Args:
+        start: what the page begins with.
+        port: to listen on; 0 for any that is free.
+        limit: seconds that one answer may take.
+        opened: whether to open a browser.
+
+    Raises:
+        LayoutError: the port cannot be had.
+    """
+    listening = bind(port)
+    with suppress(KeyboardInterrupt):
+        door = Door(listening.getsockname()[1])
+        url = f"{door.url}#{start.fragment}" if start.fragment else door.url
+        print(url, flush=True)
+        if opened:  # some browsers run in this terminal, and come back when they are left
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        worker = Worker(Setup(start.functions, limit))
+        server = _Server(_config(application(door, worker, ANSWERS, start.state)), worker)
+        asyncio.run(server.serve(sockets=[listening]))
+
+
+def _config(app: Guard) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=256,
+        timeout_graceful_shutdown=2,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Stops the worker first, so that no answer is waited for."""
+
+    def __init__(self, config: uvicorn.Config, worker: Worker):
+        super().__init__(config)
+        self.worker = worker
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.worker.close()
+        await super().shutdown(sockets)

@@ -1,0 +1,58 @@
+/** The derivation, step by step. */
+
+import { el, fill, math, set, times } from "./dom.js";
+
+/**
+ * @param {HTMLElement} root
+ * @param {object} view
+ * @param {object} arrangement steps that belong to another layout are left out
+ */
+export function showDerivation(root, view, arrangement) {
+  const { derivation } = view;
+  const steps = derivation.steps.filter((step) => !step.layout || !arrangement.layout || step.layout === arrangement.layout || arrangement.layout === "mixed");
+  const parts = [rule(view), ...headed(steps).map(([title, list]) => part(title, list))];
+  if (derivation.definitions.length) {
+    parts.push(el("section.part", {}, el("h3", {}, "where"), el("ul.steps.where", {}, derivation.definitions.map((one) => el("li", {}, el("div.formula", {}, math(one.mathml, one.text)))))));
+  }
+  root.classList.add("derivation");
+  fill(
+    root,
+    parts,
+    derivation.notes.map((note) => el("p.hint", {}, note)),
+    derivation.checked && el(derivation.ok ? "p.hint" : "p.error", {}, `${derivation.checked}.`),
+  );
+}
+
+function rule({ vjp, output, wrt }) {
+  const lines = [
+    ["Pull back (VJP)", vjp.vjp],
+    ["with indices", vjp.matrix ? vjp.vjp_indices : null],
+    ["Push forward (JVP)", vjp.jvp],
+  ].filter(([, formula]) => formula);
+  return el(
+    "section.panel.part",
+    { "aria-label": `The rules of ${output.name} by ${wrt}` },
+    el("h3", {}, "The rule"),
+    el("dl.pairs", {}, lines.map(([title, formula]) => [el("dt", {}, title), el("dd", {}, math(formula.mathml, formula.text))])),
+  );
+}
+
+function headed(steps) {
+  const found = [];
+  for (const step of steps) {
+    if (found.at(-1)?.[0] === step.title) found.at(-1)[1].push(step);
+    else found.push([step.title, [step]]);
+  }
+  return found;
+}
+
+function part(title, steps) {
+  return el("section.part", {}, el("h3", {}, title), el("ol.steps", {}, steps.map(line)));
+}
+
+function line(step) {
+  const shape = el("span.shape", { title: "shape of what the step arrives at" }, times(step.shape));
+  const row = el("li", { "data-kind": step.kind }, el("div.formula", {}, math(step.formula.mathml, step.formula.text)), el("div.reason", {}, step.reason), shape);
+  if (step.check !== null && step.check !== undefined) set(row, { title: `checked in numbers: relative difference ${Number(step.check).toExponential(1)}` });
+  return row;
+}
