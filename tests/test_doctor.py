@@ -1,5 +1,7 @@
 """The doctor against backward passes that people wrote: which mistake it is, and none accused."""
 
+from collections import Counter
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from layouts.doctor import diagnose
 from layouts.errors import LayoutError
+from tests import corpus
 from tests.mistakes import cases
 
 CASES = cases()
@@ -28,6 +31,13 @@ def test_nobody_is_accused_who_is_right(place):
     for case in RIGHT[place::8]:
         diagnosis = examined(case)
         assert diagnosis.ok, f"{case.operation}, {case.name}: {diagnosis}"
+
+
+def test_few_of_the_wrong_ones_are_missed_and_none_is_misnamed_as_certain():
+    verdicts = [corpus.examined(case) for case in WRONG[7::80]]
+    counts = Counter(verdict.fit for verdict in verdicts)
+    assert counts[corpus.NAMED] >= 0.7 * len(verdicts), "\n".join(corpus.table(verdicts))
+    assert not counts[corpus.CERTAIN] and not counts[corpus.PASSED]
 
 
 def matrices(n=4, m=4, k=4):
@@ -153,6 +163,9 @@ def test_ones_hide_a_mistake_and_it_is_told():
         (lambda g, W, X: np.full((4, 4), np.nan), "not-finite"),
         (lambda g, W, X: np.random.standard_normal((4, 4)), "not-deterministic"),
         (lambda g, W, X: (g, g), "wrong-shape"),
+        (lambda g, W, X: None, "wrong-shape"),
+        (lambda g, W, X: g @ X.T * 1j, "wrong-dtype"),
+        (lambda g, W, X: "dD", "wrong-dtype"),
     ],
 )
 def test_what_cannot_be_diagnosed_is_told(candidate, kind):
@@ -178,3 +191,149 @@ def test_bad_input_is_refused():
         diagnose(product, "dD @ Y @ Z", W, X)
     with pytest.raises(TypeError):
         diagnose(lambda n: n * 2, lambda g, n: g, np.arange(3))
+
+
+def test_a_number_that_stands_for_nothing_is_a_constant_factor():
+    (finding,) = diagnose(product, "0.37 * dD @ X.T", *matrices(4, 3, 5)).findings
+    assert finding.kind == "constant-factor" and finding.message.startswith("0.37 times")
+
+
+def test_an_ambiguous_mistake_lists_its_candidates():
+    found = diagnose(product, "dD @ X.T / 3", *matrices(4, 3, 5))
+    assert found.candidates == {"W": [("mean-for-sum",), ("constant-factor",)]}
+    assert not found.certain and "either mean-for-sum or constant-factor" in found.summary
+    assert not any(finding.certain for finding in found.findings)
+
+
+def gated(x, A):
+    gate = jnp.tanh(A @ x)
+    return gate * jnp.sin(x) + (1 - gate) * x
+
+
+def test_a_path_with_the_wrong_sign():
+    def backward(g, x, A):
+        gate = np.tanh(A @ x)
+        straight = g * (gate * np.cos(x) + 1 - gate)
+        return straight + A.T @ (g * (1 - gate**2) * (np.sin(x) + x))  # less x
+
+    found = diagnose(gated, backward, normal(5), normal(5, 5))
+    assert found.findings[0].kind == "sign"
+
+
+def test_two_paths_with_weights_of_their_own():
+    def forward(x):
+        return jnp.sin(x) + jnp.exp(x) + x**3
+
+    def backward(g, x):
+        return g * (np.cos(x) - np.exp(x) + 6 * x**2)
+
+    found = diagnose(forward, backward, normal(5))
+    assert found.candidates["x"][0] in {("sign", "constant-factor"), ("constant-factor", "sign")}
+
+
+def test_two_mistakes_on_paths_of_their_own():
+    def forward(x, y):
+        return jnp.tanh(x * y) + jnp.sin(x) * y
+
+    def backward(g, x, y):
+        return g * (np.tanh(x * y) * y + np.sin(x) * y)  # values for both derivatives
+
+    found = diagnose(forward, backward, normal(5), normal(5, seed=1))
+    assert found.findings[0].kind == "value-for-derivative"
+
+
+def test_the_same_mistake_in_every_step_of_a_loop():
+    def forward(W, X):
+        h = jnp.zeros(4)
+        for x in X:
+            h = jnp.tanh(W @ h + x)
+        return h
+
+    def backward(g, W, X):
+        states = [np.zeros(4)]
+        for x in X:
+            states.append(np.tanh(W @ states[-1] + x))
+        found = np.zeros_like(W)
+        for state in states[-2::-1]:
+            found += np.outer(g, state)  # no slope of tanh
+            g = W.T @ g
+        return found
+
+    found = diagnose(forward, backward, normal(4, 4) / 2, normal(5, 4))
+    assert found.findings[0].kind == "missing-activation-derivative"
+    assert "everywhere" in found.findings[0].message
+
+
+def late(g, x, y):
+    return np.exp(np.cumsum(x)) * np.cumsum(g[::-1])[::-1]
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "kind"),
+    [
+        (
+            lambda x, y: x @ y / jnp.sqrt(x @ x),
+            lambda g, x, y: g * (y / np.sqrt(x @ x) - x @ y * x / (x @ x)),
+            "missing-factor",
+        ),
+        (jnp.outer, lambda g, x, y: (g * np.outer(x, y)).sum(1), "extra-factor"),
+        (lambda x, y: jnp.exp(jnp.cumsum(x)), late, "order-swapped"),
+    ],
+)
+def test_slips_inside_a_formula(forward, backward, kind):
+    found = diagnose(forward, backward, normal(5), normal(5, seed=1))
+    assert found.findings[0].kind == kind, str(found)
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [
+        (lambda d: d[::-1], "not-flipped"),
+        (lambda d: np.roll(d, 3), "order-swapped"),
+        (lambda d: d[[2, 0, 1, 4, 3, 6, 5]], "permutation-not-inverted"),
+    ],
+)
+def test_entries_in_another_order(order, kind):
+    found = diagnose(jnp.sin, lambda g, x: order(g * np.cos(x)), normal(7))
+    assert found.findings[0].kind == kind
+
+
+def test_a_matrix_left_out_is_named_although_the_shape_is_wrong():
+    found = diagnose(lambda A, B: A @ B @ B.T, "dD @ B", normal(3, 4), normal(4, 5))
+    assert found.findings[0].kind == "missing-factor"
+    assert found.findings[0].wrong == "∂L/∂A = ∂L/∂D B"
+
+
+def test_a_wrong_shape_that_nothing_explains_is_said():
+    found = diagnose(product, lambda g, W, X: np.ones((2, 2)), *matrices(4, 3, 5))
+    (finding,) = found.findings
+    assert finding.kind == "wrong-shape" and finding.correction == "return shape (4, 3)"
+    assert finding.where == "its shape is (2, 2), the variable's (4, 3)" and not found.certain
+
+
+def test_a_candidate_may_write_into_its_arguments_and_return_lists():
+    W, X = matrices(4, 3, 5)
+    before = W.copy()
+
+    def backward(g, W, X):
+        W *= 2
+        return (g @ X.T).tolist()
+
+    assert diagnose(product, backward, W, X).ok and (before == W).all()
+
+
+def test_the_right_entries_as_a_row_are_no_gradient_of_a_vector():
+    def backward(g, X, b):
+        return g.sum(0, keepdims=True)
+
+    found = diagnose(lambda X, b: X + b[None, :], backward, normal(4, 3), normal(3), argnums=1)
+    assert [finding.kind for finding in found.findings] == ["transposed-layout"]
+
+
+def test_a_jacobian_in_the_place_of_its_transpose():
+    def backward(g, z):
+        p = np.exp(z) / np.exp(z).sum()
+        return g - p @ g
+
+    found = diagnose(jax.nn.log_softmax, backward, normal(5))
+    assert found.findings[0].kind == "operand-not-transposed"

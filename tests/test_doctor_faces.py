@@ -79,9 +79,11 @@ def test_report_of_several_arguments_alternatives_and_two_mistakes_at_once():
         12,
         4,
     )
+    both = ("missing-path", "sign")
+    assert not found.certain and found.candidates["x"] == [("wrong-point",), both]
     assert str(found) == (
-        "unexplained: constant-factor and sign in the gradient by W; wrong-point or missing-path"
-        " and sign in the gradient by x; the gradient by b is wrong\n"
+        "unexplained: constant-factor and sign in the gradient by W; either wrong-point or"
+        " missing-path and sign in the gradient by x; the gradient by b is wrong\n"
         """
 gradient by W: constant-factor and sign
     2 times the gradient
@@ -90,7 +92,7 @@ gradient by W: constant-factor and sign
     fix    change the sign
     sure   to rounding at 4 independent inputs
 
-gradient by x: wrong-point or missing-path and sign
+gradient by x: either wrong-point or missing-path and sign
   1. wrong-point
     taken at the output
     fix    take it at x
@@ -114,7 +116,7 @@ Note: W is symmetric."""
 
 def test_uncertain_findings_without_numbers_are_alternatives():
     one, other = (Finding(kind, kind, "", 0.0, "x", certain=False) for kind in ("sign", "ties"))
-    assert "sign or ties in the gradient by x" in Diagnosis("mistake", (one, other)).summary
+    assert "either sign or ties in the gradient by x" in Diagnosis("mistake", (one, other)).summary
 
 
 class _Texts(HTMLParser):
@@ -149,7 +151,7 @@ def test_html_has_formulas_as_mathml_and_escapes_every_text():
 def test_json_is_plain_and_has_no_infinity():
     found = Diagnosis("mistake", (SIGN,), ("a note",), 7, 4).as_json()
     plain = json.loads(json.dumps(found, allow_nan=False))
-    assert plain == found
+    assert plain == found and plain["certain"] is True
     assert plain["findings"][0] == {
         "kind": "sign", "message": "the sign is wrong", "correction": "change the sign",
         "argument": "W", "wrong": "", "right": "", "where": "", "inputs": 4, "certain": True,

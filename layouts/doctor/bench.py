@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,8 +82,6 @@ class Bench:
         wanted = self.case.wanted
         try:
             found = self.candidate.call(cotangent, *self.case.unflatten(leaves))
-            arrays = [np.asarray(array) for array in jax.tree.leaves(found)]
-            arrays = [array.astype(float) if array.dtype != object else array for array in arrays]
         except LayoutError as error:
             if self.candidate.text:
                 raise
@@ -93,17 +92,31 @@ class Bench:
             first, _, _ = str(error).partition("\n")
             reason = f"it raises {type(error).__name__}: {first}"
             return {}, self._failed("raises", reason, wanted[0])
+        arrays = self._arrays(found)
         if len(arrays) != len(wanted):
-            reason = f"it returns {len(arrays)} arrays for {len(wanted)} variables"
+            reason = f"it returns {len(arrays)} arrays where {len(wanted)} belong"
             return {}, self._failed("wrong-shape", reason, wanted[0])
-        given = dict(zip(wanted, arrays, strict=True))
-        right_finite = True
-        for leaf, array in given.items():
-            if not np.isfinite(array).all() and right_finite:
-                count = int((~np.isfinite(array)).sum())
-                reason = f"{count} of {array.size} entries are not finite"
+        given: dict[int, np.ndarray] = {}
+        for leaf, array in zip(wanted, arrays, strict=True):
+            real = array.dtype.kind in "biuf" or (array.dtype.kind == "c" and not array.imag.any())
+            if not real and not jnp.issubdtype(array.dtype, jnp.floating):  # bfloat16 is of no kind
+                reason = f"it returns {array.dtype} where real numbers belong"
+                return given, self._failed("wrong-dtype", reason, leaf)
+            given[leaf] = np.asarray(array.real, float)
+            if not np.isfinite(given[leaf]).all():
+                places = np.argwhere(~np.isfinite(given[leaf]))
+                at = ", ".join(str(int(n)) for n in places[0])
+                reason = f"not finite: {len(places)} of {array.size} entries, the first at [{at}]"
                 return given, self._failed("not-finite", reason, leaf)
         return given, None
+
+    def _arrays(self, found: tuple) -> list[np.ndarray]:
+        """What a candidate returned, an array for each leaf; numbers in lists are one array."""
+        leaves = jax.tree.leaves(found)
+        if len(self.case.wanted) == 1 != len(leaves) and isinstance(found[0], list):
+            with suppress(TypeError, ValueError):  # arrays of several shapes
+                leaves = [np.asarray(found[0], float)]
+        return [np.asarray(leaf) for leaf in leaves]
 
     def _failed(self, kind: str, reason: str, leaf: int) -> Finding:
         return Finding(kind, reason, "", float("inf"), self.case.names[leaf])

@@ -48,7 +48,7 @@ def as_candidate(
     """
     if isinstance(candidate, str):
         formula = parse(candidate)
-        return Candidate(_of_formula(formula, argument_names), text=candidate)
+        return Candidate(of_formula(formula, argument_names), text=candidate)
     if callable(candidate):
         return Candidate(
             lambda g, *args: _tuple(candidate(as_numpy(g), *as_numpy(args)), count, several)
@@ -66,7 +66,7 @@ def _tuple(found: Any, count: int, several: bool) -> tuple:
     return tuple(found)
 
 
-def _of_formula(formula: Formula, argument_names: Sequence[str]) -> Callable[..., tuple]:
+def of_formula(formula: Formula, argument_names: Sequence[str]) -> Callable[..., tuple]:
     """A formula of the arguments and of one more name, the cotangent's."""
     unknown = [name for name in names(formula) if name not in argument_names]
     if len(unknown) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -17,7 +17,6 @@ from layouts.formulas.tree import (
     Number,
     Power,
     Product,
-    Quotient,
     Sum,
 )
 from layouts.show import text as lowered
@@ -31,6 +30,8 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "exp", "softplus", "silu", "gelu", "si
 MOST_ARRAYS = 40
 
 Summands = tuple[Summand, ...]
+# What stands in an array's place: the formula, the kind of mistake, words, how far-fetched it is.
+Instead = tuple[Formula, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Change:
         correction: what to do instead.
         summands: the gradient that has the mistake.
         rank: how far-fetched it is.
+        axes: the letters of its axes, where they are not those of the right gradient.
     """
 
     kind: str
@@ -50,23 +52,47 @@ class Change:
     correction: str
     summands: Summands
     rank: int = 3
+    axes: Sequence[Letter | None] | None = None
 
 
-def bridged(summand: Summand, place: int, factor: Entry) -> Iterator[Change]:
-    """A matrix left out of a chain: what stood on its sides meets."""
+def bridged(
+    summand: Summand, place: int, factor: Entry, axes: Sequence[Letter | None]
+) -> Iterator[Change]:
+    """A matrix left out of a chain: what stood on its sides meets, or becomes an axis."""
+    rows, cols = factor.indices
+    if not isinstance(rows, Letter) or not isinstance(cols, Letter):
+        return
+    factors = summand.factors[:place] + summand.factors[place + 1 :]
+    shown = text(factor.array)
+    for gone, kept in ((rows, cols), (cols, rows)):
+        if gone not in summand.summed or gone == kept:
+            continue
+        summed = tuple(n for n in summand.summed if n != gone)
+        shorter, turned = replace(summand, summed=summed, factors=factors), None
+        if rows.size == cols.size:
+            shorter = shorter.replaced({gone: kept})
+        elif kept in axes:
+            turned = tuple(gone if letter == kept else letter for letter in axes)
+        else:
+            continue
+        words, fix = f"{shown} is left out", f"multiply by {shown}"
+        yield Change(kind_of_missing(factor.array), words, fix, (shorter,), 3, turned)
+        return
+
+
+def doubled(summand: Summand, place: int, factor: Entry) -> Iterator[Change]:
+    """A matrix that stands twice in a chain."""
     rows, cols = factor.indices
     if not isinstance(rows, Letter) or not isinstance(cols, Letter) or rows.size != cols.size:
         return
-    factors = summand.factors[:place] + summand.factors[place + 1 :]
-    for gone, kept in ((rows, cols), (cols, rows)):
-        if gone in summand.summed and gone != kept:
-            summed = tuple(n for n in summand.summed if n != gone)
-            shorter = replace(summand, summed=summed, factors=factors).replaced({gone: kept})
-            shown = text(factor.array)
-            yield Change(
-                "missing-factor", f"{shown} is left out", f"multiply by {shown}", (shorter,), 3
-            )
-            return
+    if isinstance(factor.array, Derivative) or rows.size < 2:
+        return
+    new = Letter(f"{rows.text}{cols.text}", rows.size)
+    twice = Entry(factor.array, (rows, new)), Entry(factor.array, (new, cols))
+    factors = (*summand.factors[:place], *twice, *summand.factors[place + 1 :])
+    longer = replace(summand, summed=(*summand.summed, new), factors=factors)
+    words = f"{text(factor.array)} is multiplied in twice"
+    yield Change("extra-factor", words, "multiply by it once", (longer,), 4)
 
 
 def parts_of_sum(formula: Formula) -> list[Formula]:
@@ -121,7 +147,7 @@ def _fits(one: Entry, left: tuple, other: Entry, right: tuple, sizes: set[int]) 
     return all(a.size == b.size for a, b in pairs)  # type: ignore[attr-defined]
 
 
-def instead_of_derivative(array: Call, shown: str) -> Iterator[tuple[Formula, str, str, int]]:
+def instead_of_derivative(array: Call, shown: str) -> Iterator[Instead]:
     """The value, the operand, another function's derivative, the derivative at the value."""
     value = replace(array, primes=array.primes - 1)
     (z,) = array.operands
@@ -136,12 +162,12 @@ def instead_of_derivative(array: Call, shown: str) -> Iterator[tuple[Formula, st
     }
     for name, rule in rules.items():
         words = f"{text(rule)}, the derivative of {name}, stands where {shown} belongs"
-        yield rule, "wrong-point", words, 4
+        yield rule, "wrong-point", words, 3
     for function in ACTIVATIONS:
         if function != array.function:
             other = replace(array, function=function)
             words = f"the derivative of {function} stands where {shown} belongs"
-            yield other, "wrong-point", words, 4
+            yield other, "wrong-point", words, 3
 
 
 def kind_of_missing(array: Formula) -> str:
@@ -173,23 +199,3 @@ def tied(summand: Summand, letter: Letter, free: Letter) -> Summand:
 def shown_term(summand: Summand) -> str:
     """A term as text, its number apart."""
     return text(replace(summand, coefficient=1).body)
-
-
-def simpler(array: Formula, shown: str) -> Iterator[tuple[Formula, str, str, int]]:
-    """An array with a part of it left out: a divisor, a factor, a power, a function."""
-    if isinstance(array, Quotient):
-        words = f"{shown} is not divided by {text(array.below)}"
-        yield array.above, "missing-factor", words, 3
-        if array.above == Number(1):
-            yield array.below, "wrong-point", f"{text(array.below)} stands for {shown}", 4
-    if isinstance(array, Power):
-        words = f"{text(array.base)} stands where {shown} belongs"
-        yield array.base, "missing-factor", words, 3
-    if isinstance(array, Product) and len(array.factors) > 1:
-        for gone, factor in enumerate(array.factors):
-            rest = array.factors[:gone] + array.factors[gone + 1 :]
-            part = rest[0] if len(rest) == 1 else Product(array.kind, rest)
-            yield part, "missing-factor", f"{text(factor)} is left out of {shown}", 3
-    if isinstance(array, Call) and not array.primes and len(array.operands) == 1:
-        (operand,) = array.operands
-        yield operand, "wrong-point", f"{text(operand)} stands where {shown} belongs", 4

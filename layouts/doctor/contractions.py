@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,42 +12,20 @@ import numpy as np
 from layouts.doctor.hypotheses import Hypothesis, array_of, at
 from layouts.doctor.tape import Step, Tape
 
-
-def of_matrices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:
-    """Of a product of matrices: transposes, inverses, order."""
-    if step.name != "dot_general":
-        return
-    (contracted, batch) = step.params["dimension_numbers"]
-    mine, theirs = tape.operand(step, place), tape.operand(step, 1 - place)
-    if batch[0] or len(contracted[0]) != 1 or np.ndim(theirs) != 2 or np.ndim(mine) > 2:
-        return
-    for kind, words, transform, rank in _MATRICES:
-        for turned in (False, True):
-            for order in ("left", "right"):
-                change = _matrix_change(step, place, transform, turned, order)
-                found = _tried(change, number, step, tape)
-                if found is None or found.shape != np.shape(mine):
-                    continue
-                label, message = _named_product(kind, words, order, place)
-                yield Hypothesis(
-                    label,
-                    message,
-                    "multiply by the transpose: the Jacobian's transpose carries cotangents back",
-                    at(number, place, change),
-                    rank + turned,
-                )
-
-
-def _identity(array: np.ndarray) -> np.ndarray:
-    return array
+_NOT_TRANSPOSED, _INVERSE, _SWAPPED = (
+    "operand-not-transposed",
+    "inverse-for-transpose",
+    "order-swapped",
+)
+_FIX = "multiply by the transpose: the Jacobian's transpose carries cotangents back"
 
 
 def _transposed(array: np.ndarray) -> np.ndarray:
-    return array.T
+    return np.swapaxes(array, -1, -2)
 
 
 def _inverse(array: np.ndarray) -> np.ndarray:
-    if array.shape[0] == array.shape[1]:
+    if array.shape[-1] == array.shape[-2]:
         try:
             return np.linalg.inv(array)
         except np.linalg.LinAlgError:
@@ -55,27 +33,61 @@ def _inverse(array: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(array)
 
 
-_MATRICES = [
-    ("operand-not-transposed", "a matrix is not transposed", _identity, 2),
-    ("operand-not-transposed", "a matrix is not transposed", _transposed, 2),
-    ("inverse-for-transpose", "the inverse stands where the transpose belongs", _inverse, 2),
-    (
-        "inverse-for-transpose",
+class _Matrix(NamedTuple):
+    """What is made of the other matrix, and how far-fetched it is."""
+
+    kind: str
+    words: str
+    transform: Callable[[np.ndarray], np.ndarray]
+    rank: int
+
+
+_MATRICES = (
+    _Matrix(_NOT_TRANSPOSED, "a matrix is not transposed", lambda array: array, 2),
+    _Matrix(_NOT_TRANSPOSED, "a matrix is not transposed", _transposed, 2),
+    _Matrix(_INVERSE, "the inverse stands where the transpose belongs", _inverse, 2),
+    _Matrix(
+        _INVERSE,
         "the inverse of the transpose stands where the transpose belongs",
-        lambda array: _inverse(array).T,
+        lambda array: _transposed(_inverse(array)),
         3,
     ),
-]
+)
 
 
-def _named_product(kind: str, words: str, order: str, place: int) -> tuple[str, str]:
+def of_matrices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:
+    """Of a product of matrices, or of a batch of them: transposes, inverses, order."""
+    if step.name != "dot_general":
+        return
+    (contracted, batch) = step.params["dimension_numbers"]
+    mine, theirs = tape.operand(step, place), tape.operand(step, 1 - place)
+    leading = len(batch[0])
+    straight = all(tuple(axes) == tuple(range(leading)) for axes in batch)
+    ranks = np.ndim(mine) - leading, np.ndim(theirs) - leading
+    if not straight or len(contracted[0]) != 1 or ranks[1] != 2 or not 1 <= ranks[0] <= 2:
+        return
+    # A vector has no sides: on the left of the transpose is on the right of the matrix.
+    orders = ("left", "right") if ranks[0] == 2 else ("right",)
+    for matrix in _MATRICES:
+        for turned in (False, True)[: ranks[0]]:
+            for order in orders:
+                change = _matrix_change(step, place, matrix.transform, turned, order)
+                found = _tried(change, step, tape, mine)
+                if found is None or found.shape != np.shape(mine):
+                    continue
+                kind, words = _named_product(matrix, order, place, sides=ranks[0] == 2)
+                edit = at(number, place, change)
+                yield Hypothesis(kind, words, _FIX, edit, matrix.rank + turned)
+
+
+def _named_product(matrix: _Matrix, order: str, place: int, sides: bool) -> tuple[str, str]:
     """A product on the other side than the true one has its operands swapped."""
     right_side = "right" if place == 0 else "left"
-    if order != right_side and kind == "operand-not-transposed":
-        return "order-swapped", "the matrices of a product stand in the wrong order"
-    if order != right_side:
-        return kind, f"{words}, and on the other side of the product"
-    return kind, words
+    if order == right_side or not sides:
+        return matrix.kind, matrix.words
+    if matrix.kind == _NOT_TRANSPOSED:
+        return _SWAPPED, "the matrices of a product stand in the wrong order"
+    return matrix.kind, f"{matrix.words}, and on the other side of the product"
 
 
 def _matrix_change(
@@ -84,19 +96,30 @@ def _matrix_change(
     def change(g: list[Any], c: Any, tape: Tape) -> Any:
         matrix = transform(array_of(tape.operand(step, 1 - place)))
         cotangent = array_of(g[0])
-        cotangent = cotangent.T if turned else cotangent
+        if np.ndim(c) < matrix.ndim:  # vectors of a batch of matrices
+            return (cotangent[..., None, :] @ matrix)[..., 0, :]
+        cotangent = _transposed(cotangent) if turned else cotangent
         return cotangent @ matrix if order == "right" else matrix @ cotangent
 
     return change
 
 
-def _tried(change: Callable, number: int, step: Step, tape: Tape) -> np.ndarray | None:
+def _tried(change: Callable, step: Step, tape: Tape, like: Any) -> np.ndarray | None:
     """What a change gives for a cotangent of the right shape; None where shapes do not fit."""
     g = np.ones_like(tape.values[step.results[0]])
     try:
-        return np.asarray(change([g], None, tape))
+        return np.asarray(change([g], like, tape))
     except ValueError:
         return None
+
+
+class _Turn(NamedTuple):
+    """Axes that are flipped, or two that are swapped."""
+
+    kind: str
+    words: str
+    fix: str
+    turn: Callable[[np.ndarray], np.ndarray]
 
 
 def of_convolutions(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:
@@ -105,54 +128,40 @@ def of_convolutions(number: int, step: Step, place: int, tape: Tape) -> Iterator
         return
     numbers = step.params["dimension_numbers"]
     specs = (numbers.lhs_spec, numbers.rhs_spec)
-    own, theirs = specs[place], specs[1 - place]
-    other = array_of(tape.operand(step, 1 - place))
-    spatial = theirs[2:]
+    shapes = [np.shape(tape.operand(step, n)) for n in (0, 1)]
+    flipped = (
+        "the kernel is not flipped on the way back",
+        "an operand of the convolution is flipped",
+    )
+    fix = "a convolution's transpose runs over the flipped kernel"
+    for turn in _turns(specs[1 - place], shapes[1 - place], flipped[place], fix):
+        edit = at(number, place, _with_other(step, place, turn.turn))
+        yield Hypothesis(turn.kind, turn.words, turn.fix, edit, 3)
+    bare = _with_other(step, place, np.ones_like)
+    missing, fix = "the other operand of the convolution is left out", "correlate with it"
+    yield Hypothesis("missing-factor", missing, fix, at(number, place, bare), 4)
+    words, fix = "the result of the convolution is flipped", "mind which way the kernel runs"
+    for turn in _turns(specs[place], shapes[place], words, fix):
+        edit = at(number, place, lambda g, c, t, turn=turn.turn: turn(array_of(c)))  # type: ignore[misc]
+        yield Hypothesis(turn.kind, turn.words, turn.fix, edit, 4)
+
+
+def _turns(spec: tuple[int, ...], shape: tuple[int, ...], words: str, fix: str) -> Iterator[_Turn]:
+    """Of an operand of a convolution: its spatial axes flipped, its channels swapped."""
+    spatial = spec[2:]
     for count in range(1, len(spatial) + 1):
         for axes in combinations(spatial, count):
-            yield Hypothesis(
-                "not-flipped",
-                "the kernel is not flipped on the way back"
-                if place == 0
-                else "an operand of the convolution is flipped",
-                "a convolution's transpose runs over the flipped kernel",
-                at(
-                    number,
-                    place,
-                    _with_other(step, place, lambda array, axes=axes: np.flip(array, axes)),
-                ),
-                3,
-            )
-    for count in range(1, len(own[2:]) + 1):
-        for axes in combinations(own[2:], count):
-            yield Hypothesis(
-                "not-flipped",
-                "the result of the convolution is flipped",
-                "mind which way the kernel runs",
-                at(number, place, lambda g, c, t, axes=axes: np.flip(array_of(c), axes)),  # type: ignore[misc]
-                4,
-            )
-    if other.shape[theirs[0]] == other.shape[theirs[1]] > 1:
-        yield Hypothesis(
-            "wrong-axis",
-            "input and output channels are swapped",
-            "sum over the output channels on the way back",
-            at(
-                number,
-                place,
-                _with_other(step, place, lambda array: np.swapaxes(array, theirs[0], theirs[1])),
-            ),
-            3,
-        )
-    mine = array_of(tape.operand(step, place))
-    if mine.shape[own[0]] == mine.shape[own[1]] > 1:
-        yield Hypothesis(
-            "wrong-axis",
-            "input and output channels are swapped",
-            "mind which axis has the output channels",
-            at(number, place, lambda g, c, t: np.swapaxes(array_of(c), own[0], own[1])),
-            4,
-        )
+            yield _Turn("not-flipped", words, fix, lambda array, axes=axes: np.flip(array, axes))  # type: ignore[misc]
+    if len(spatial) == 2 and shape[spatial[0]] == shape[spatial[1]] > 1:
+        turned = "a kernel is transposed, not flipped"
+        yield _Turn("not-flipped", turned, fix, lambda array: np.swapaxes(array, *spatial))
+        # The pull-back flips it anyway: what it takes for the flipped one is transposed alone.
+        turn = lambda array: np.flip(np.swapaxes(array, *spatial), spatial)  # noqa: E731
+        yield _Turn("not-flipped", turned, fix, turn)
+    if shape[spec[0]] == shape[spec[1]] > 1:
+        swapped = "input and output channels are swapped"
+        fix = "sum over the output channels on the way back"
+        yield _Turn("wrong-axis", swapped, fix, lambda array: np.swapaxes(array, spec[0], spec[1]))
 
 
 def _with_other(step: Step, place: int, transform: Callable) -> Callable:

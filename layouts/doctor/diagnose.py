@@ -13,6 +13,7 @@ from layouts.doctor.bench import Bench, Trial
 from layouts.doctor.candidates import Candidate, as_candidate
 from layouts.doctor.case import Case
 from layouts.doctor.evidence import is_symmetric, nearby, tolerance
+from layouts.doctor.misfits import misfit
 from layouts.doctor.report import Diagnosis, Finding, worst
 from layouts.doctor.results import close, where_they_differ
 from layouts.doctor.search import Search
@@ -60,6 +61,10 @@ def diagnose(
         raise LayoutError("kind", "'vjp' or 'jacobian'", repr(kind), "pass one of these")
     case = Case.of(fun, args, argnums)
     found = as_candidate(candidate, len(case.places), case.several, case.names)
+    if found.text and len(case.wanted) == 1:
+        unfit = misfit(case, found)
+        if unfit is not None:
+            return unfit
     if kind == "jacobian":
         found = _of_jacobian(found, case)
     return _Examination(case, found, cotangent).diagnosis()
@@ -103,12 +108,7 @@ class _Examination:
         right = [trial.right[leaf] for trial in trials]
         agree = [close(a, b, self.tolerance) for a, b in zip(given, right, strict=True)]
         if all(agree):
-            if trials[0].given[leaf].shape != right[0].shape:
-                self.notes.append(
-                    f"The gradient by {self.case.names[leaf]} has the right entries in shape"
-                    f" {trials[0].given[leaf].shape}; the variable's is {right[0].shape}."
-                )
-            return "correct", []
+            return self._of_shape(leaf, trials[0].given[leaf].shape, right[0], len(trials))
         if not self.bench.candidate.fixed and self._is_kink(leaf, trials[0]):
             name = self.case.names[leaf]
             self.notes.append(
@@ -121,9 +121,26 @@ class _Examination:
         if not findings:
             message = "no single mistake that was tried explains it, nor two at once"
             name = self.case.names[leaf]
-            lone = Finding("unexplained", message, "", float("inf"), name, where=where)
-            return "unexplained", [replace(lone, inputs=len(trials))]
+            fits = given[0].shape == right[0].shape
+            kind = "unexplained" if fits else "wrong-shape"
+            fix = "" if fits else f"return shape {right[0].shape}"
+            lone = Finding(kind, message, fix, float("inf"), name, where=where)
+            return "unexplained", [replace(lone, inputs=len(trials), certain=False)]
         return "mistake", [replace(f, where=where, inputs=len(trials)) for f in findings]
+
+    def _of_shape(
+        self, leaf: int, given: tuple[int, ...], right: np.ndarray, inputs: int
+    ) -> tuple[str, list[Finding]]:
+        """The right entries: right, unless they stand as a row or a column that is none."""
+        name = self.case.names[leaf]
+        words = f"the right entries stand in shape {given}; the variable's is {right.shape}"
+        if given != right.shape and right.size > 1:
+            fix = f"reshape it to {right.shape}: beside the variable it broadcasts"
+            finding = Finding("transposed-layout", words, fix, 0.0, name, inputs=inputs)
+            return "mistake", [finding]
+        if given != right.shape:
+            self.notes.append(f"The gradient by {name}: {words}.")
+        return "correct", []
 
     def _is_kink(self, leaf: int, trial: Trial) -> bool:
         """Whether the candidate is right beside the given arguments, where the truth jumps."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,14 +11,6 @@ import numpy as np
 
 # A candidate is held to this, relative to the largest entry, by the precision of its dtype.
 TOLERANCES = {"float64": 1e-7, "float32": 5e-4, "bfloat16": 5e-2, "float16": 2e-2}
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Arguments, as leaves, and a cotangent."""
-
-    leaves: tuple[Any, ...]
-    cotangent: Any
 
 
 def tolerance(arrays: Sequence[Any]) -> float:
@@ -103,11 +94,14 @@ def _stays(array: np.ndarray) -> bool:
 
 
 def as_numpy(tree: Any) -> Any:
-    """Arrays as NumPy's, since a candidate may be plain NumPy; what JAX alone has stays."""
+    """Arrays as NumPy's, since a candidate may be plain NumPy; what JAX alone has stays.
+
+    They are copies: a candidate may write into what it is given.
+    """
 
     def convert(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended):
-            return np.asarray(leaf)
-        return leaf
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.extended):
+            return leaf
+        return np.array(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf
 
     return jax.tree.map(convert, tree)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -140,10 +139,28 @@ class Page:
                 continue
         return found
 
-    def text(self, summands: Sequence[Summand] | None = None) -> str:
+    def value(
+        self,
+        summands: Sequence[Summand],
+        number: int,
+        axes: Sequence[Letter | None] | None = None,
+    ) -> np.ndarray | None:
+        """What terms add up to at an input; None where they cannot be computed."""
+        try:
+            with np.errstate(all="ignore"):
+                found = self.values[number].total(summands, axes or self.written.axes)
+        except (LayoutError, TypeError, ValueError, IndexError):
+            return None
+        return found if np.isfinite(found).all() else None
+
+    def text(
+        self,
+        summands: Sequence[Summand] | None = None,
+        axes: Sequence[Letter | None] | None = None,
+    ) -> str:
         """The gradient as a formula, with matrices where there is such a form."""
         summands = self.written.summands if summands is None else summands
-        head, axes = self.written.head, self.written.axes
+        head, axes = self.written.head, axes or self.written.axes
         try:
             form = matrix_form(summands, axes)
         except (KeyError, ValueError, TypeError, IndexError):
@@ -179,27 +196,18 @@ class OnPage:
 
     def value(self, number: int) -> np.ndarray | None:
         """What it gives at an input; None where it cannot be made."""
-        try:
-            with np.errstate(all="ignore"):
-                found = self.page.values[number].total(self.change.summands, self.page.written.axes)
-        except (LayoutError, TypeError, ValueError, IndexError):
-            return None
-        return found if np.isfinite(found).all() else None
+        return self.page.value(self.change.summands, number, self.change.axes)
 
     def formula(self) -> str:
         """What is computed, as a formula."""
-        return self.page.text(self.change.summands)
+        return self.page.text(self.change.summands, self.change.axes)
 
     def again(self) -> list[OnPage]:
         """The change and one more."""
-        further = Written(
-            self.change.summands,
-            self.page.written.head,
-            self.page.written.axes,
-            self.page.written.arrays,
-            self.page.written.definitions,
-        )
-        return [OnPage(self.page, change, tuple(self.parts)) for change in further.changes()]
+        axes = self.change.axes or self.page.written.axes
+        further = replace(self.page.written, summands=self.change.summands, axes=axes)
+        changes = (replace(change, axes=change.axes or axes) for change in further.changes())
+        return [OnPage(self.page, change, tuple(self.parts)) for change in changes]
 
 
 def page_of(
@@ -235,35 +243,12 @@ def page_of(
     values = []
     for leaves, given in inputs:
         known = program.values(dict(zip(names, leaves, strict=True)))
-        gradients = {out.name: given} if whole else _gradients(program, known, given)
+        gradients = {out.name: given} if whole else program.gradients(known, jnp.asarray(given))
         known |= {f"d{writing.loss}/d{name}": g for name, g in gradients.items()}
         values.append(Values(lambda formula, known=known: evaluate(formula, known)))  # type: ignore[misc]
     definitions = {Name(v.name): v.formula for v in program.vertices if v.formula is not None}
-    return Page(Written(summands, head, axes, arrays, definitions), values)
-
-
-def _gradients(program: Program, values: dict[str, Any], cotangent: Any) -> dict[str, Any]:
-    """The gradient by every vertex."""
-    found = {program.output.name: jnp.asarray(cotangent)}
-    for child in reversed(program.vertices):
-        if child.compute is None or child.name not in found or not child.parents:
-            continue
-        arrays = [jnp.asarray(values[name]) for name in child.parents]
-        places = [n for n, a in enumerate(arrays) if jnp.issubdtype(a.dtype, jnp.floating)]
-
-        def of_floats(
-            *floats: Any, child: Any = child, arrays: list = arrays, places: list = places
-        ) -> Any:
-            whole = list(arrays)
-            for place, array in zip(places, floats, strict=True):
-                whole[place] = array
-            return child.compute(*whole)
-
-        _, pull = jax.vjp(of_floats, *(arrays[n] for n in places))
-        for place, pulled in zip(places, pull(found[child.name]), strict=True):
-            name = child.parents[place]
-            found[name] = found[name] + pulled if name in found else pulled
-    return found
+    output = Name(out.name)
+    return Page(Written(summands, head, axes, arrays, definitions, output), values)
 
 
 def _arrays(

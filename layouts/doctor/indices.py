@@ -9,26 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 
 from layouts.doctor.changes import (
     Change,
+    Instead,
     Summands,
     bridged,
+    doubled,
     instead_of_derivative,
     kind_of_missing,
     parts_of_sum,
     rank_of_missing,
     reordered,
     shown_term,
-    simpler,
     text,
     tied,
     without_array,
 )
+from layouts.doctor.rewriting import rewritten
 from layouts.formulas.summands import Summand
 from layouts.formulas.tree import (
     Call,
@@ -38,6 +40,7 @@ from layouts.formulas.tree import (
     Inverse,
     Letter,
     Number,
+    View,
 )
 
 
@@ -51,6 +54,7 @@ class Written:
         axes: the letters of its axes; None for an axis of one.
         arrays: formulas of arrays that may be mistaken for one another, with their shapes.
         definitions: what the names of intermediates stand for.
+        output: the name of the function's value.
     """
 
     summands: Summands
@@ -58,6 +62,7 @@ class Written:
     axes: Sequence[Letter | None]
     arrays: Mapping[Formula, tuple[int, ...]]
     definitions: Mapping[Any, Formula]
+    output: Formula
 
     @property
     def free(self) -> list[Letter]:
@@ -185,6 +190,24 @@ class Written:
             yield from self._of_factor(summand, place, factor)
         yield from self._of_sums(summand)
         yield from self._of_products(summand)
+        yield from self._of_strangers(summand)
+
+    def _of_strangers(self, summand: Summand) -> Iterator[Change]:
+        """An array multiplied in that has no place in the gradient."""
+        here = {f.array for f in summand.factors if isinstance(f, Entry)}
+        letters = [*self.free, *summand.summed]
+        for array, shape in self.arrays.items():
+            if array in here or not 0 < len(shape) < 3 or isinstance(array, Derivative):
+                continue
+            for chosen in permutations(letters, len(shape)):
+                if tuple(letter.size for letter in chosen) == shape:
+                    yield Change(
+                        "extra-factor",
+                        f"{text(array)} is multiplied in, which has no place there",
+                        f"leave {text(array)} out",
+                        (replace(summand, factors=(*summand.factors, Entry(array, chosen))),),
+                        5,
+                    )
 
     def _of_factor(self, summand: Summand, place: int, factor: Formula) -> Iterator[Change]:
         """A factor dropped, doubled, transposed, inverted, or another in its place."""
@@ -195,8 +218,11 @@ class Written:
             return (replace(summand, factors=factors),)
 
         array = factor.array if isinstance(factor, Entry) else factor
+        kind = kind_of_missing(array)
+        if kind == "missing-factor" and self._is_slope(summand, array):
+            kind = "missing-activation-derivative"
         yield Change(
-            kind_of_missing(array),
+            kind,
             f"{shown} is left out",
             f"multiply by {shown}",
             other(),
@@ -215,9 +241,15 @@ class Written:
         if len(factor.indices) > 1:
             yield from self._of_matrix(factor, other)
         if len(factor.indices) == 2:
-            yield from bridged(summand, place, factor)
+            yield from bridged(summand, place, factor, self.axes)
+            yield from doubled(summand, place, factor)
         for instead, kind, words, rank in self._instead(array):
             yield Change(kind, words, f"use {shown}", other(Entry(instead, factor.indices)), rank)
+
+    def _is_slope(self, summand: Summand, array: Formula) -> bool:
+        """Whether all but the cotangent is this, computed of the variable: a derivative."""
+        computed = array != self.head.by and self.head.by in array.walk()
+        return computed and len(summand.factors) == 2 and len(self.summands) == 1
 
     def _of_matrix(self, factor: Entry, other: Callable[..., Summands]) -> Iterator[Change]:
         *batch, rows, cols = factor.indices
@@ -264,13 +296,11 @@ class Written:
                 2,
             )
 
-    def _instead(self, array: Formula) -> Iterator[tuple[Formula, str, str, int]]:
+    def _instead(self, array: Formula) -> Iterator[Instead]:
         """What may be taken for an array: of a derivative the value, of a value another."""
         shown = text(array)
-        yield from simpler(self.definitions.get(array, array), shown)
-        for part in parts_of_sum(self.definitions.get(array, array)):
-            words = f"{text(part)} stands where {shown} belongs: a term is left out"
-            yield part, "missing-path", words, 3
+        if not isinstance(array, Call) or not array.primes:
+            yield from rewritten(self.definitions.get(array, array), self.arrays)
         if isinstance(array, Call) and array.primes:
             yield from instead_of_derivative(array, shown)
             (z,) = array.operands
@@ -293,12 +323,17 @@ class Written:
         for other, shape in self.arrays.items():
             if shape != self.arrays.get(array) or other == array:
                 continue
-            kind = "wrong-point"
+            words = f"{text(other)} stands where {shown} belongs"
             if isinstance(array, Derivative):
-                kind = "missing-cotangent"
-            elif isinstance(array, Call) and array.primes:
-                kind = "value-for-derivative"
-            yield other, kind, f"{text(other)} stands where {shown} belongs", 4
+                yield other, "missing-cotangent", words, 4
+                continue
+            if isinstance(array, View) and array.of == other:
+                turned = any("-1" in entry for entry in array.entries)
+                yield other, "not-flipped" if turned else "permutation-not-inverted", words, 3
+            value = other == self.output  # of what is differentiated, or just another array
+            yield other, "wrong-point", words, 5 if value else 4
+            if value or (isinstance(array, Call) and array.primes):
+                yield other, "value-for-derivative", words, 4 if value else 5
 
     def _of_sums(self, summand: Summand) -> Iterator[Change]:
         """A sum as a mean, over another axis, or over everything."""
@@ -340,29 +375,17 @@ class Written:
             (replace(summand, summed=(*summand.summed, new), factors=(*whole, *rest)),),
             3,
         )
-        for target in self.free:
-            if target != free and target.size == letter.size:
-                known = {letter: target, free: new}
-                turned = tuple(f.replaced(known) for f in carriers)
-                summed = tuple(n for n in summand.summed if n != letter)
+        summed = (*(n for n in summand.summed if n != letter), new)
+        for target in self.free:  # the letter itself: what broadcasts as a row, not as a column
+            if target.size == letter.size:
+                turned = tuple(f.replaced({letter: target, free: new}) for f in carriers)
                 yield Change(
                     "wrong-axis",
                     f"the sum runs over the axis of {free.text}, not of {letter.text}",
                     "sum over the other axis",
-                    (replace(summand, summed=(*summed, new), factors=(*turned, *rest)),),
+                    (replace(summand, summed=summed, factors=(*turned, *rest)),),
                     3,
                 )
-        if free.size == letter.size:  # what broadcasts as a row in place of a column
-            known = {letter: free, free: new}
-            turned = tuple(f.replaced(known) for f in carriers)
-            summed = tuple(n for n in summand.summed if n != letter)
-            yield Change(
-                "wrong-axis",
-                f"the sum runs over the axis of {free.text}, not of {letter.text}",
-                "sum over the other axis",
-                (replace(summand, summed=(*summed, new), factors=(*turned, *rest)),),
-                3,
-            )
 
     def _of_products(self, summand: Summand) -> Iterator[Change]:
         """Two matrices in another order, transposed or not."""

@@ -78,8 +78,10 @@ def of_choices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypo
             2,
         )
     if step.name in ("max", "min") and len(tape.places(step)):
+        floor = tape.operand(step, 1 - place)
+        relu = step.operands[1 - place] is None and not np.any(array_of(floor))
         yield Hypothesis(
-            "missing-factor",
+            "missing-activation-derivative" if relu else "missing-factor",
             "the mask of the larger operand is left out",
             "multiply by it",
             at(number, place, lambda g, c, t: fitted(g[0], c)),
@@ -111,6 +113,27 @@ def of_choices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypo
                 3,
             )
 
+        if np.ndim(tape.values[step.results[0]]) > 1:
+            yield Hypothesis(
+                "overwritten-duplicates",
+                "of what was read more than once in a row only the last cotangent is kept",
+                "add them: np.add.at, or jnp.zeros(...).at[index].add(...)",
+                at(number, 0, lambda g, c, t: _by_row(step, g, c, t)),
+                3,
+            )
+
+
+def _by_row(step: Step, g: list[Any], c: Any, tape: Tape) -> Any:
+    """Added across rows, overwritten within each: what `out[index[row]] += g[row]` gives."""
+    whole = array_of(g[0])
+    source, width = _sources(step, tape)
+    found = np.zeros(width + 1, whole.dtype)
+    for places, cotangents in zip(source, whole, strict=True):
+        row = np.zeros_like(found)
+        row[places.ravel()] = cotangents.ravel()
+        found += row
+    return found[1:].reshape(np.shape(c))
+
 
 def _spread(step: Step, g: list[Any], c: Any) -> Any:
     axes = step.params.get("axes")
@@ -120,18 +143,23 @@ def _spread(step: Step, g: list[Any], c: Any) -> Any:
     return np.broadcast_to(cotangent, np.shape(c))
 
 
+def _sources(step: Step, tape: Tape) -> tuple[np.ndarray, int]:
+    """For each entry of the output the one that it was read from, counted from one; 0 is none."""
+    operands = tape.operands(step)
+    size, shape = int(np.size(operands[0])), np.shape(operands[0])
+    dtype = np.asarray(operands[0]).dtype
+    places = np.arange(1, size + 1, dtype=dtype).reshape(shape)
+    source = np.asarray(step.run([jax.numpy.asarray(places), *operands[1:]])[0])
+    source = np.nan_to_num(source, nan=0).astype(int)
+    return np.where((source < 0) | (source > size), 0, source), size
+
+
 def _overwritten(step: Step, g: list[Any], c: Any, tape: Tape, first: bool) -> Any:
     """Each place of the output is traced to where it was read; the last one there stays."""
-    operands = tape.operands(step)
-    size = int(np.size(operands[0]))
-    places = np.arange(1, size + 1, dtype=np.asarray(operands[0]).dtype).reshape(
-        np.shape(operands[0])
-    )
-    source = np.asarray(step.run([jax.numpy.asarray(places), *operands[1:]])[0])
+    source, size = _sources(step, tape)
+    source = source.ravel()
     result = np.zeros(size + 1, array_of(g[0]).dtype)
     order = slice(None, None, -1) if first else slice(None)
-    source = np.nan_to_num(source, nan=0).astype(int).ravel()
-    source = np.where((source < 0) | (source > size), 0, source)
     result[source[order]] = array_of(g[0]).ravel()[order]
     return result[1:].reshape(np.shape(c))
 

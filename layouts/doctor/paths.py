@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from layouts.doctor.hypotheses import Hypothesis, at, of_cotangent
-from layouts.doctor.tape import Edit, Listing, Tape
+from layouts.doctor.tape import Contribution, Edit, Listing, Tape
 
 # Pairs of variables that a unit may lie between, and the largest of which a diagonal is taken.
 MOST_PAIRS = 60
 MOST_ENTRIES = 128
+# Uses of one variable of which one may overwrite the others.
+MOST_USES = 6
 
 
 # Library calls that people do not think of as functions with a derivative of their own.
@@ -79,6 +81,8 @@ def _uses(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
             )
         if len(uses) == 2:
             yield from _doubled(uses)
+        if len(uses) <= MOST_USES:
+            yield from _overwriting(listing, uses)
 
 
 def _doubled(uses: list[tuple[int, int]]) -> Iterator[Hypothesis]:
@@ -98,6 +102,41 @@ def _doubled(uses: list[tuple[int, int]]) -> Iterator[Hypothesis]:
             edit,
             3,
         )
+
+
+def _overwriting(listing: Listing, uses: list[tuple[int, int]]) -> Iterator[Hypothesis]:
+    """Where several paths give an entry something, a later one does alone: assigned, not added."""
+    moves = ("slice", "gather", "dynamic_slice", "rev", "pad", "squeeze", "concatenate")
+    picking = [use for use in uses if listing.steps[use[0]].name in moves]
+    found: list[dict[tuple[int, int], list[tuple[int, int]]]] = [
+        {use: [last] for use in uses if use != last} for last in picking
+    ]
+    if len(picking) == len(uses) > 2:
+        for order in (uses, uses[::-1]):
+            found.append({use: order[n + 1 :] for n, use in enumerate(order[:-1])})
+    for later in found:
+        yield Hypothesis(
+            "overwritten-duplicates",
+            "where several paths reach an entry, the cotangent of one overwrites the others'",
+            "add the cotangents of all paths",
+            Edit(contributions={use: _unless(others) for use, others in later.items()}),
+            3,
+        )
+
+
+def _unless(others: list[tuple[int, int]]) -> Contribution:
+    """What a path carries, but where one of the others reaches."""
+
+    def kept(g: list[Any], c: Any, t: Tape) -> Any:
+        array = np.asarray(c)
+        for number, place in others:
+            step = t.listing.steps[number]
+            ones = [np.ones_like(t.values[n]) for n in step.results]
+            reached = np.asarray(t.pull(step, t.operands(step), place, ones)) != 0
+            array = np.where(reached, 0, array)
+        return array
+
+    return kept
 
 
 def _constants(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
@@ -193,7 +232,7 @@ def _skipped(listing: Listing, tape: Tape, start: int, end: int) -> str:
 def _pairs(listing: Listing, tape: Tape) -> list[tuple[int, int]]:
     """Variables of one shape, the later one on every path from the earlier to the output."""
     found = []
-    after = _dominators(listing, tape)
+    after = dominators(listing, tape)
     for start in sorted(tape.active):
         shape = np.shape(tape.values[start])
         for end in after.get(start, ()):
@@ -204,7 +243,7 @@ def _pairs(listing: Listing, tape: Tape) -> list[tuple[int, int]]:
     return found[:MOST_PAIRS]
 
 
-def _dominators(listing: Listing, tape: Tape) -> dict[int, list[int]]:
+def dominators(listing: Listing, tape: Tape) -> dict[int, list[int]]:
     """For each variable those that all its paths to the output go through, nearest first."""
     after: dict[int, set[int]] = {}
     order: dict[int, int] = {}
@@ -225,7 +264,7 @@ def _dominators(listing: Listing, tape: Tape) -> dict[int, list[int]]:
     return {v: sorted(dominators) for v, dominators in after.items()}
 
 
-def _between(listing: Listing, tape: Tape, start: int, end: int, cotangent: Any) -> Any:
+def between(listing: Listing, tape: Tape, start: int, end: int, cotangent: Any) -> Any:
     """A cotangent of one variable pulled back to an earlier one."""
     found: dict[int, Any] = {end: cotangent}
     for number in reversed(range(len(listing.steps))):
@@ -241,7 +280,7 @@ def _is_entrywise(tape: Tape, start: int, end: int) -> bool:
     value = np.asarray(tape.values[end])
     one = np.zeros(value.size, value.dtype)
     one[value.size // 2] = 1
-    pulled = np.array(_between(tape.listing, tape, start, end, one.reshape(value.shape))).ravel()
+    pulled = np.array(between(tape.listing, tape, start, end, one.reshape(value.shape))).ravel()
     pulled[value.size // 2] = 0
     return not np.abs(pulled).max(initial=0) > 1e-12
 
@@ -253,7 +292,7 @@ def _diagonal(listing: Listing, tape: Tape, start: int, end: int) -> np.ndarray:
     for place in range(value.size):
         one = np.zeros(value.size, value.dtype)
         one[place] = 1
-        pulled = _between(listing, tape, start, end, one.reshape(value.shape))
+        pulled = between(listing, tape, start, end, one.reshape(value.shape))
         found[place] = np.asarray(pulled).ravel()[place]
     return found.reshape(value.shape)
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+# A ratio is taken for a number that is as close to it as this.
+CLOSE = 1e-5
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -42,23 +45,33 @@ def ratio(candidate: Any, right: Any, tolerance: float) -> float | None:
     return found if scale and close <= tolerance * scale else None
 
 
-def named(value: float, sizes: Mapping[int, str]) -> Constant | None:
+def named(value: float, sizes: Mapping[int, str], numbers: Sequence[float] = ()) -> Constant | None:
     """A constant that people know, or None.
 
     Args:
         value: the ratio.
         sizes: numbers that stand for something, such as axes, and what that is.
+        numbers: that stand in the function, positive.
 
     Example:
         >>> named(0.2, {5: "the rows of X"})
         Constant(value=0.2, name='1/5', meaning='5 is the rows of X')
     """
     for sign in (1, -1):
-        for number, name, size in _known(sizes):
-            if abs(value - sign * number) <= 1e-4 * abs(number):
+        for number, name, size in (*_known(sizes), *_of_function(numbers)):
+            if abs(value - sign * number) <= CLOSE * abs(number):
                 meaning = f"{size} is {sizes[size]}" if size in sizes else ""
                 return Constant(value, name if sign > 0 else f"-{name}", meaning)
     return None
+
+
+def _of_function(numbers: Sequence[float]) -> Iterable[tuple[float, str, int]]:
+    """A number of the function's, its inverse, and their squares."""
+    for number in numbers:
+        yield number, f"{number:.6g}", 0
+        yield 1 / number, f"1/{number:.6g}", 0
+        yield number**2, f"{number:.6g}²", 0
+        yield 1 / number**2, f"1/{number:.6g}²", 0
 
 
 def _known(sizes: Mapping[int, str]) -> Iterable[tuple[float, str, int]]:
@@ -69,6 +82,8 @@ def _known(sizes: Mapping[int, str]) -> Iterable[tuple[float, str, int]]:
         if size > 1:
             yield float(size), f"{size}", size
             yield 1 / size, f"1/{size}", size
+            yield (size - 1) / size, f"{size - 1}/{size}", size
+            yield size / (size - 1), f"{size}/{size - 1}", size
     for number in (3, 4, 1 / 3, 1 / 4):
         text = f"{number}" if number > 1 else f"1/{round(1 / number)}"
         yield float(number), text, 0

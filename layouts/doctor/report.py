@@ -32,7 +32,8 @@ class Finding:
 
     Attributes:
         kind: which mistake, such as "operand-not-transposed"; "unexplained" where none fits,
-            "raises", "not-finite", "not-deterministic" or "wrong-shape" where there is no telling;
+            "raises", "not-finite", "not-deterministic", "wrong-shape" or "wrong-dtype" where there
+            is no telling;
             "forward-value" where a custom rule changes the function itself.
         message: what was done, in words.
         correction: the one-line fix.
@@ -44,7 +45,8 @@ class Finding:
         where: where the candidate differs from the right gradient.
         inputs: at how many independent inputs this was seen.
         next_best: the residual of the next-best mistake of another kind.
-        certain: whether no mistake of another kind gives the same numbers.
+        certain: whether no other mistake gives the same numbers, nor what was done has another
+            name; else it is one of several candidates.
         alternative: which of several explanations it belongs to; findings of one are there at once.
     """
 
@@ -96,6 +98,26 @@ class Diagnosis(Shown):
         return self.verdict == "correct"
 
     @property
+    def certain(self) -> bool:
+        """Whether the mistakes are stated as certain: each argument has one candidate alone."""
+        return self.verdict == "mistake" and all(f.certain for f in self.findings)
+
+    @property
+    def candidates(self) -> dict[str, list[tuple[str, ...]]]:
+        """For each argument what it may be, the likeliest first: the kinds that are there at once.
+
+        Example:
+            >>> one = Finding("missing-path", "", "", 0.0, "x", certain=False)
+            >>> other = Finding("sign", "", "", 0.0, "x", certain=False, alternative=1)
+            >>> Diagnosis("mistake", (one, other)).candidates
+            {'x': [('missing-path',), ('sign',)]}
+        """
+        return {
+            case[0][0].argument: [tuple(dict.fromkeys(f.kind for f in few)) for few in case]
+            for case in self._cases()
+        }
+
+    @property
     def summary(self) -> str:
         """The verdict in one line."""
         if self.ok:
@@ -122,6 +144,7 @@ class Diagnosis(Shown):
         return {
             "ok": self.ok,
             "verdict": self.verdict,
+            "certain": self.certain,
             "findings": [
                 {
                     **{name: getattr(f, name) for name in _PLAIN},
@@ -198,8 +221,8 @@ def _place(finding: Finding) -> str:
 
 
 def _kinds(case: list[list[Finding]]) -> str:
-    named = [" and ".join(dict.fromkeys(f.kind for f in findings)) for findings in case]
-    return " or ".join(dict.fromkeys(named))
+    named = dict.fromkeys(" and ".join(dict.fromkeys(f.kind for f in few)) for few in case)
+    return f"either {' or '.join(named)}" if len(named) > 1 else next(iter(named))
 
 
 # A report is made of rows: a label, which may be empty, what it says, and whether it is a formula.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 
-from layouts.doctor.ratios import Constant, named, ratio
+from layouts.doctor.permuting import of_order
+from layouts.doctor.ratios import Constant, ratio
+
+# How far-fetched a factor is that stands for nothing.
+UNNAMED = 6
+# What an array is called that the function divides by.
+DIVISOR = "the divisor"
 
 
 @dataclass(frozen=True)
@@ -21,12 +27,24 @@ class Result:
         message: what was done.
         correction: what to do instead.
         constant: a factor that stays after that.
+        rank: how far-fetched it is.
     """
 
     kind: str
     message: str
     correction: str
     constant: Constant | None = None
+    rank: int = 1
+
+    @property
+    def part(self) -> tuple[str, str, str]:
+        """Kind, message and correction."""
+        return self.kind, self.message, self.correction
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether it is a number that stands for nothing."""
+        return self.rank == UNNAMED
 
     @property
     def key(self) -> tuple:
@@ -38,7 +56,7 @@ def of_result(
     candidate: np.ndarray,
     right: np.ndarray,
     others: Mapping[str, np.ndarray],
-    sizes: Mapping[int, str],
+    names: Callable[[float], Constant | None],
     divides: bool,
     tolerance: float,
     cotangent: np.ndarray,
@@ -49,7 +67,7 @@ def of_result(
         candidate: what came.
         right: the gradient.
         others: the gradients of other inputs, by name.
-        sizes: numbers that stand for something.
+        names: what a number may stand for.
         divides: whether the function divides by one of them, as a mean does.
         tolerance: relative to the largest entry.
         cotangent: the output's.
@@ -60,16 +78,19 @@ def of_result(
         return
     for words, kind, fix, array in _forms(candidate, right, others):
         factor = ratio(array[0], array[1], tolerance)
-        constant = None if factor is None else named(factor, sizes)
-        if constant is None:
-            continue
-        if constant.name == "1":
+        constant = None if factor is None else names(factor)
+        if constant is not None and constant.name == "1":
             if kind:
-                yield Result(kind, words, fix)
-        elif kind:
-            yield Result(kind, words, fix, constant)
-        else:
-            yield from _of_constant(constant, divides)
+                # Read by columns, a matrix is transposed.
+                shapes = (right.shape, right.shape[::-1])
+                turned = kind == "vec-order" and candidate.shape in shapes
+                yield Result(kind, words, fix, rank=4 if turned else 1)
+        elif kind and constant is not None:
+            yield Result(kind, words, fix, constant, rank=5)
+        elif not kind and factor is not None:
+            yield _of_factor(factor, constant, divides)
+    for kind, words, fix, rank in of_order(candidate, right, tolerance):
+        yield Result(kind, words, fix, rank=rank)
     if candidate.shape != right.shape:
         yield from _of_sums(candidate, right, cotangent, tolerance)
 
@@ -85,26 +106,40 @@ def of_array(
         arrays: the inputs and the output, by name.
         tolerance: relative to the largest entry.
     """
-    if candidate.shape != right.shape:
-        return
-    for name, array in arrays.items():
-        if array.size < 2 or not _broadcasts(array.shape, right.shape):
-            continue
-        if not np.isfinite(array).all():
-            continue
-        if _equal(candidate, right * array, tolerance):
-            # Multiplied by what the right gradient divides by: the division is missing.
-            divisor = name.startswith(("sqrt(", "var(", "norm(", "‖", "sum("))
-            words = f"the gradient is multiplied by {name}, which has no place in it"
-            kind = "extra-factor"
-            if divisor:
-                kind, words = "missing-factor", f"it is not divided by {name}"
-            yield Result(kind, words, f"divide by {name}" if divisor else f"leave {name} out")
-        if _equal(candidate * array, right, tolerance):
-            inverse = name.startswith(("sqrt(", "var(", "norm(", "‖", "sum("))
-            words = f"{name} is divided by once too often" if inverse else f"{name} is left out"
-            kind = "extra-factor" if inverse else "missing-factor"
-            yield Result(kind, words, "divide by it once" if inverse else f"multiply by {name}")
+    for name in factors_of(candidate, right, arrays, tolerance):
+        yield from _of_factor_array(name, "multiplied by", f"leave {name} out")
+    for name in factors_of(right, candidate, arrays, tolerance):
+        yield from _of_factor_array(name, "divided by", f"multiply by {name}")
+
+
+def factors_of(
+    product: np.ndarray, array: np.ndarray, factors: Mapping[str, np.ndarray], tolerance: float
+) -> list[str]:
+    """The names of what an array is multiplied by, entry by entry, to give another."""
+    if product.shape != array.shape:
+        return []
+    return [
+        name
+        for name, factor in factors.items()
+        if _broadcasts(factor.shape, array.shape)
+        and np.isfinite(factor).all()
+        and _equal(product, array * factor, tolerance)
+    ]
+
+
+def _of_factor_array(name: str, done: str, fix: str) -> Iterator[Result]:
+    """An array too many; or, where it is computed, the opposite that should have been done."""
+    computed = not name.isidentifier()
+    divided = done == "divided by"
+    extra = f"the gradient is {done} {name}, which has no place in it"
+    missing = f"{name} is left out" if divided else f"it is not divided by {name}"
+    divisor = name.startswith((DIVISOR, "sqrt(", "var(", "norm(", "‖", "sum("))
+    missing_first = divisor != divided
+    rank = 4 if computed else 3
+    if missing_first or computed:
+        yield Result("missing-factor", missing, fix, rank=rank if missing_first else rank + 1)
+    if not missing_first or computed:
+        yield Result("extra-factor", extra, fix, rank=rank + 1 if missing_first else rank)
 
 
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
@@ -134,6 +169,7 @@ def _of_sums(
                     "wrong-axis" if axes else "missing-sum",
                     f"the cotangent is summed {over}",
                     f"the gradient has the variable's shape {right.shape}: sum over the other axes",
+                    rank=4,
                 )
 
 
@@ -198,27 +234,22 @@ def _summable(candidate: np.ndarray, right: np.ndarray) -> list[tuple[int, ...]]
     return found
 
 
-def _of_constant(constant: Constant, divides: bool) -> Iterator[Result]:
-    """A constant factor by its name."""
-    size = abs(constant.value)
-    negative = constant.value < 0
+def _of_factor(factor: float, constant: Constant | None, divides: bool) -> Result:
+    """A constant factor by its name, where it has one."""
+    if constant is None:
+        words = f"{factor:.6g} times the gradient"
+        return Result("constant-factor", words, f"divide by {factor:.6g}", rank=UNNAMED)
     bare = constant.name.removeprefix("-")
-    if size == 1 or bare == "1":
-        yield Result("sign", "the sign is wrong", "change the sign")
-        return
-    words = f"{constant.name} times the gradient"
+    if bare == "1":
+        return Result("sign", "the sign is wrong", "change the sign", rank=0)
+    words = f"{bare} times the gradient"
     if constant.meaning:
         words += f", where {constant.meaning}"
-    fix = undo(bare)
     kind = "constant-factor"
-    if constant.meaning and size < 1 and bare.startswith("1/") and "√" not in bare and not divides:
+    if constant.meaning and bare.startswith("1/") and "√" not in bare and not divides:
         kind = "mean-for-sum"
         words += ": a mean stands where a sum belongs"
-    if negative:
-        yield Result(kind, words, fix)
-        yield Result("sign", "the sign is wrong", "change the sign")
-    else:
-        yield Result(kind, words, fix)
+    return Result(kind, words, undo(bare), Constant(-1.0, "-1") if factor < 0 else None)
 
 
 def undo(name: str) -> str:

@@ -5,29 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from layouts.derivation.tracing import Program, trace
 from layouts.doctor.bench import Trial
 from layouts.doctor.case import Case, is_float
+from layouts.doctor.facts import Facts
 from layouts.doctor.functions import of_function
-from layouts.doctor.guesses import Guess, OnPage, OnTape, Page, page_of
+from layouts.doctor.guesses import Guess, OnTape, Page, Part, page_of
 from layouts.doctor.hypotheses import Hypothesis
+from layouts.doctor.pairs import Scored, distinct, everywhere, in_turn, side_by_side
 from layouts.doctor.paths import of_paths
-from layouts.doctor.ratios import Constant, named, ratio, sizes_of
+from layouts.doctor.ranking import MARGIN, Explanation, findings_of
+from layouts.doctor.ratios import Constant, ratio, sizes_of
+from layouts.doctor.replay import Replay
 from layouts.doctor.report import Finding
-from layouts.doctor.results import Result, close, difference, of_array, of_result, undo
+from layouts.doctor.reruns import of_reruns
+from layouts.doctor.results import (
+    DIVISOR,
+    Result,
+    close,
+    difference,
+    factors_of,
+    of_array,
+    of_result,
+    undo,
+)
 from layouts.doctor.steps import of_steps
 from layouts.doctor.tape import Listing, Tape, listing
+from layouts.doctor.weights import paths_of, weighted
 
-# Edits of the tape that are tried; then, two at a time, the simplest of all that differ.
+# Edits of the tape that are tried.
 MOST_HYPOTHESES = 1_500
-MOST_PAIRED = 20
-MOST_PAIRS = 1_200
 
 
 class Search:
@@ -44,224 +57,261 @@ class Search:
         """Nothing is computed before it is asked for."""
         self.case, self.trials, self.out, self.tolerance = case, trials, out, tolerance
         self.tried = 0
-        self._tapes: list[Tape] | None = None
-        self._hypotheses: list[Hypothesis] = []
         self._pages: dict[int, Page | None] = {}
 
     def findings(
         self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
     ) -> list[Finding]:
         """What is wrong with the gradient by one leaf; nothing where no mistake explains it."""
-        return (
-            self._results(leaf, given, right, self.trials)
-            or self._edits(leaf, given, self.trials)
-            or self._factors(leaf, given, right, self.trials)
-        )
+        found = self._results(leaf, given, right)
+        found += self._factors(leaf, given, right)
+        found += self._pushed(leaf, given)
+        scored, alone = self._alone(leaf, given, right[0], found)
+        found += alone
+        self.tried = max(self.tried, len(scored))
+        if not any(len(one.parts) == 1 for one in found):
+            found += self._matching(scored, given, constants=True)
+            found += self._weighted(leaf, given, right)
+        if not found:
+            found = self._too_late(scored, given)
+        if not found:
+            found = self._two_at_once(scored, given, right)
+        kinds = {kind for one in found for kind in one.kinds}
+        next_best = min((gap for g, _, gap in scored if g.kind not in kinds), default=float("inf"))
+        name, shown = self.case.names[leaf], self._right_formula(leaf)
+        return findings_of(found, name, shown, next_best)
 
     def _results(
-        self, leaf: int, given: list[np.ndarray], right: list[np.ndarray], trials: Sequence[Trial]
-    ) -> list[Finding]:
+        self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
+    ) -> list[Explanation]:
         """Mistakes that the result alone shows."""
 
         def of_trial(number: int) -> Iterator[Result]:
-            trial = trials[number]
+            trial = self.trials[number]
             others = {self.case.names[n]: a for n, a in trial.right.items() if n != leaf}
             cotangent = np.asarray(trial.cotangent, float)
             pair = given[number], right[number]
-            return of_result(*pair, others, self._sizes, self._divides, self.tolerance, cotangent)
+            return of_result(
+                *pair, others, self._facts.names, self._facts.divides, self.tolerance, cotangent
+            )
 
-        found = self._of_results(leaf, len(trials), of_trial)
-        if found and found[0].kind == "transposed-layout" and self._permutes:
-            words = "axes are permuted as in the forward pass, or not at all"
-            fix = "permute them by the inverse of the forward permutation"
-            return [self._finding(leaf, "permutation-not-inverted", words, fix)]
-        return found
+        found = self._of_results(of_trial)
+        return [*found, *(_permuted(one) for one in found)] if self._facts.permutes else found
 
     def _factors(
-        self, leaf: int, given: list[np.ndarray], right: list[np.ndarray], trials: Sequence[Trial]
-    ) -> list[Finding]:
+        self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
+    ) -> list[Explanation]:
         """Arrays that the gradient is multiplied by, or should be."""
 
         def of_trial(number: int) -> Iterator[Result]:
-            arrays = self._arrays(trials[number])
-            page = self._page(leaf, trials)
+            arrays = self._arrays(number)
+            page = self._page(leaf)
             if page is not None:
-                arrays |= page.arrays(number)
+                known = {name.removeprefix(f"{DIVISOR} ") for name in arrays}
+                new = page.arrays(number).items()
+                arrays |= {name: array for name, array in new if name not in known}
             return of_array(given[number], right[number], arrays, self.tolerance)
 
-        return self._of_results(leaf, len(trials), of_trial)
+        return self._of_results(of_trial)
 
-    def _of_results(
-        self, leaf: int, count: int, of_trial: Callable[[int], Iterator[Result]]
-    ) -> list[Finding]:
+    def _pushed(self, leaf: int, given: list[np.ndarray]) -> list[Explanation]:
+        """The Jacobian times the cotangent, where its transpose belongs."""
+        if given[0].shape != self.out.shape or np.shape(self.case.leaves[leaf]) != self.out.shape:
+            return []
+        residual = 0.0
+        for trial, array in zip(self.trials, given, strict=True):
+
+            def along(one: Any, leaves: Sequence[Any] = trial.leaves) -> Any:
+                return self.case.flat_array(*leaves[:leaf], one, *leaves[leaf + 1 :])
+
+            point = jnp.asarray(trial.leaves[leaf])
+            tangent = jnp.asarray(trial.cotangent, point.dtype)
+            try:
+                pushed = jax.jvp(along, (point,), (tangent,))[1]
+            except TypeError:  # a custom_vjp has no push-forward
+                return []
+            residual = max(residual, difference(array, np.asarray(pushed, float)))
+        if residual > self.tolerance:
+            return []
+        words = "the Jacobian is multiplied by the cotangent as if that were a tangent"
+        fix = "multiply by the Jacobian's transpose: it carries cotangents back"
+        return [Explanation((("operand-not-transposed", words, fix),), 5, residual)]
+
+    def _of_results(self, of_trial: Callable[[int], Iterator[Result]]) -> list[Explanation]:
         """Those that are the same at every input."""
         kept: dict[tuple, Result] = {result.key: result for result in of_trial(0)}
-        for number in range(1, count):
+        for number in range(1, len(self.trials)):
             seen = {result.key for result in of_trial(number)} if kept else set()
             kept = {key: result for key, result in kept.items() if key in seen}
-        found = list(kept.values())
-        if not found:
-            return []
-        # Two at once only where one result has two, as a factor with the wrong sign has.
-        best = found[:1]
-        if best[0].kind in ("constant-factor", "mean-for-sum"):
-            best += [r for r in found[1:] if r.kind == "sign"]
-        findings = [self._finding(leaf, r.kind, r.message, r.correction) for r in best]
-        if best[0].constant is not None:
-            findings += self._of_constant(leaf, best[0].constant)
-        return findings
-
-    def _arrays(self, trial: Trial) -> dict[str, np.ndarray]:
-        """The inputs, the output and the cotangent at one trial, by name."""
-        floats = [
-            (name, leaf)
-            for name, leaf in zip(self.case.names, trial.leaves, strict=True)
-            if is_float(leaf)
+        return [
+            Explanation((result.part, *_parts_of(result.constant)), result.rank)
+            for result in kept.values()
+            if len(self.trials) > 1 or not result.unnamed
         ]
-        found = {name: np.asarray(leaf, float) for name, leaf in floats}
-        found["the output"] = np.asarray(self.case.flat_array(*trial.leaves), float)
+
+    def _arrays(self, number: int) -> dict[str, np.ndarray]:
+        """The inputs and what is computed of them at one trial, by name."""
+        found = {}
+        named = zip(self._listing.inputs, self.case.names, strict=True)
+        for (variable, name), leaf in zip(named, self.trials[number].leaves, strict=True):
+            if is_float(leaf):
+                divisor = variable in self._facts.divisors
+                found[f"{DIVISOR} {name}" if divisor else name] = np.asarray(leaf, float)
+        values = self._run[number].values
+        for step in self._listing.steps:
+            for variable in step.results:
+                what = DIVISOR if variable in self._facts.divisors else "the result"
+                name = f"{what} of {step.name} ({variable})"
+                if variable == self._listing.output:
+                    name = "the output"
+                if is_float(values[variable]):
+                    found[name] = np.asarray(values[variable], float)
         return found
 
-    def _edits(self, leaf: int, given: list[np.ndarray], trials: Sequence[Trial]) -> list[Finding]:
-        """Mistakes that give the candidate's numbers at every input."""
-        guesses = self._guesses(leaf, trials)
-        self.tried = max(self.tried, len(guesses))
-        right = trials[0].right[leaf]
-        scored = self._scored(guesses, right, given[0])
-        matched = self._matching(scored, given)
-        if not matched:
-            pairs = self._scored(self._pairs(leaf, scored, trials), right, given[0])
+    def _alone(
+        self, leaf: int, given: list[np.ndarray], right: np.ndarray, found: Sequence[Explanation]
+    ) -> tuple[list[Scored], list[Explanation]]:
+        """Mistakes alone that give the candidate: all that are not beyond the best's margin."""
+        best = min((one.rank for one in found if len(one.parts) == 1), default=None)
+        scored: list[Scored] = []
+        alone: list[Explanation] = []
+        for guess in self._guesses(leaf):
+            if best is not None and guess.rank > best + MARGIN:
+                break
+            entry = self._scored([guess], right, given[0])
+            scored += entry
+            alone += self._matching(entry, given)
+            best = min((one.rank for one in (*found, *alone) if len(one.parts) == 1), default=None)
+        return scored, alone
+
+    def _too_late(self, scored: list[Scored], given: list[np.ndarray]) -> list[Explanation]:
+        """A factor that is multiplied in at the end, where it belongs before other steps."""
+        arrays = [self._arrays(number) for number in range(len(given))]
+        found = []
+        for guess, first, _ in scored:
+            if guess.kind not in ("missing-factor", "missing-activation-derivative"):
+                continue
+            names = factors_of(given[0], first, arrays[0], self.tolerance)
+            for number in range(1, len(given) if names else 0):
+                value = guess.value(number)
+                if value is not None:
+                    fitting = factors_of(given[number], value, arrays[number], self.tolerance)
+                    names = [name for name in names if name in fitting]
+            for name in names:
+                words = f"{name} is multiplied in at the end, where it belongs before other steps"
+                other = f"{name} is multiplied in at the end, where another factor belongs"
+                fix = "go back through the steps in their order"
+                found.append(Explanation((("order-swapped", words, fix),), guess.rank + 1))
+                found.append(Explanation((("wrong-point", other, fix),), guess.rank + 1))
+        return found
+
+    def _two_at_once(
+        self, scored: list[Scored], given: list[np.ndarray], right: list[np.ndarray]
+    ) -> list[Explanation]:
+        """Two mistakes, each on a path of its own, or one after the other."""
+        single = distinct(scored, self.tolerance)
+        found = self._matching(side_by_side(single, given[0], right, self.tolerance), given)
+        if not found:
+            pairs = self._scored(in_turn(single), right[0], given[0])
             self.tried += len(pairs)
-            matched = self._matching(pairs, given)
-        return self._ranked(leaf, matched, scored)
+            found = self._matching(pairs, given)
+        return [replace(one, sure=False) for one in found]
+
+    def _weighted(
+        self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
+    ) -> list[Explanation]:
+        """Paths with another weight than one."""
+        variable = self._listing.inputs[leaf]
+        paths = paths_of(self._listing, self._run, variable, self._page(leaf), right)
+        self.tried += len(paths)
+        found = weighted(paths, given, right, self._facts.names, self.tolerance)
+        return [Explanation(tuple(w.parts), w.rank, residual) for w, residual in found]
 
     def _scored(self, guesses: Sequence[Guess], right: np.ndarray, given: np.ndarray) -> list:
         """What each gives at the first input, those apart that give the right gradient."""
         scored = []
         for guess in guesses:
             found = guess.value(0)
-            if found is None or found.shape != right.shape:
+            if found is None or found.shape != given.shape:
                 continue
             if not close(found, right, self.tolerance):
                 scored.append((guess, found, difference(given, found)))
         return scored
 
     def _matching(
-        self, scored: list, given: list[np.ndarray]
-    ) -> list[tuple[Guess, Constant | None, float]]:
-        """Those that agree at all inputs, up to a constant that has a name."""
+        self, scored: Sequence[Scored], given: list[np.ndarray], constants: bool = False
+    ) -> list[Explanation]:
+        """Those that agree at all inputs, as they are or up to a constant that has a name."""
         matched = []
         for guess, found, _ in scored:
-            constant = self._constant(given[0], found)
+            constant = self._constant(given[0], found, constants)
             if constant is None:
                 continue
             residual = difference(given[0], constant.value * found)
             for number in range(1, len(given)):
                 other = guess.value(number)
-                again = None if other is None else self._constant(given[number], other)
-                if again is None or again.name != constant.name:
+                again = None if other is None else self._constant(given[number], other, constants)
+                if other is None or again is None or again.name != constant.name:
                     break
                 residual = max(residual, difference(given[number], again.value * other))
             else:
-                matched.append((guess, None if constant.name == "1" else constant, residual))
+                parts = (*guess.parts, *_parts_of(constant))
+                rank = guess.rank + 4 * (len(parts) - len(guess.parts))
+                formula = guess.formula() if constant.name == "1" else ""
+                matched.append(Explanation(parts, rank, residual, formula))
         return matched
 
-    def _constant(self, given: np.ndarray, found: np.ndarray) -> Constant | None:
+    def _constant(self, given: np.ndarray, found: np.ndarray, any_named: bool) -> Constant | None:
         if close(given, found, self.tolerance):
             return Constant(1.0, "1")
-        factor = ratio(given, found, self.tolerance)
-        return None if factor is None else named(factor, self._sizes)
-
-    def _ranked(self, leaf: int, matched: list, scored: list) -> list[Finding]:
-        """The simplest of each kind; exact ones, if there are any."""
-        if not matched:
-            return []
-        order = sorted(matched, key=lambda entry: (entry[1] is not None, entry[0].rank))
-        order = [entry for entry in order if entry[1] is None] or order
-        kinds: dict[str, tuple] = {}
-        for entry in order:
-            kinds.setdefault(entry[0].kind, entry)
-        others = [gap for guess, _, gap in scored if guess.kind not in kinds]
-        # Exact matches give the same numbers, so the formula of one is that of all.
-        shown = next((g.formula() for g, c, _ in order if c is None and g.formula()), "")
-        findings = []
-        for number, (guess, constant, residual) in enumerate(kinds.values()):
-            for kind, message, fix in guess.parts:
-                findings.append(
-                    replace(
-                        self._finding(leaf, kind, message, fix, residual),
-                        certain=len(kinds) == 1,
-                        next_best=min(others, default=float("inf")),
-                        wrong=shown,
-                        right=self._right_formula(leaf),
-                        alternative=number,
-                    )
-                )
-            if constant is not None:
-                also = self._of_constant(leaf, constant)
-                findings += [replace(finding, alternative=number) for finding in also]
-        return findings
-
-    def _of_constant(self, leaf: int, constant: Constant) -> list[Finding]:
-        found = []
-        if constant.name.removeprefix("-") != "1":
-            words = f"and a factor of {constant.name}"
-            words += f", where {constant.meaning}" if constant.meaning else ""
-            fix = undo(constant.name.removeprefix("-"))
-            found.append(self._finding(leaf, "constant-factor", words, fix))
-        if constant.value < 0:
-            found.append(self._finding(leaf, "sign", "and the sign is wrong", "change the sign"))
-        return found
-
-    def _finding(
-        self, leaf: int, kind: str, message: str, fix: str, residual: float = 0.0
-    ) -> Finding:
-        return Finding(kind, message, fix, residual, self.case.names[leaf])
+        factor = ratio(given, found, self.tolerance) if any_named else None
+        return None if factor is None else self._facts.names(factor)
 
     @cached_property
     def _listing(self) -> Listing:
         return listing(self.case.flat_array, [jnp.asarray(leaf) for leaf in self.case.leaves])
 
-    def _guesses(self, leaf: int, trials: Sequence[Trial]) -> list[Guess]:
+    @cached_property
+    def _run(self) -> list[Tape]:
+        """A run of the function at each input."""
+        return [Tape(self._listing, t.leaves, jnp.asarray(t.cotangent)) for t in self.trials]
+
+    @cached_property
+    def _replays(self) -> list[Replay]:
+        """The same runs, to be run again with a change."""
+        return [Replay(tape) for tape in self._run]
+
+    @cached_property
+    def _hypotheses(self) -> list[Hypothesis]:
+        """Every edit of the pull-back that is tried, the least far-fetched first."""
+        found = [*of_paths(self._listing, self._run[0]), *of_steps(self._listing, self._run[0])]
+        found += everywhere(found)
+        return sorted(found, key=lambda h: h.rank)[:MOST_HYPOTHESES]
+
+    @cached_property
+    def _inputs(self) -> list[tuple[Sequence[Any], Any]]:
+        return [(trial.leaves, trial.cotangent) for trial in self.trials]
+
+    def _guesses(self, leaf: int) -> list[Guess]:
         """Every mistake that is tried on one gradient."""
-        if self._tapes is None:
-            self._tapes = [Tape(self._listing, t.leaves, jnp.asarray(t.cotangent)) for t in trials]
-            found = [
-                *of_paths(self._listing, self._tapes[0]),
-                *of_steps(self._listing, self._tapes[0]),
-            ]
-            self._hypotheses = sorted(found, key=lambda h: h.rank)[:MOST_HYPOTHESES]
+        variable = self._listing.inputs[leaf]
         guesses: list[Guess] = [
-            OnTape(hypothesis, self._tapes, self._listing.inputs[leaf])
+            OnTape(hypothesis, self._run, variable)
             for hypothesis in self._hypotheses
-            if self._tapes[0].depends(hypothesis.edit, self._listing.inputs[leaf])
+            if self._run[0].depends(hypothesis.edit, variable)
         ]
-        page = self._page(leaf, trials)
+        page = self._page(leaf)
         if page is not None:
             guesses += page.guesses()
-        inputs = [(trial.leaves, trial.cotangent) for trial in trials]
-        guesses += of_function(self._program, leaf, inputs)
+        guesses += of_function(self._program, leaf, self._inputs)
+        guesses += of_reruns(self._replays, variable)
         return sorted(guesses, key=lambda guess: guess.rank)
 
-    def _page(self, leaf: int, trials: Sequence[Trial]) -> Page | None:
+    def _page(self, leaf: int) -> Page | None:
         """The gradient as it is written; None where it has no formula."""
         if leaf not in self._pages:
-            inputs = [(trial.leaves, trial.cotangent) for trial in trials]
-            self._pages[leaf] = page_of(self._program, leaf, inputs)
+            self._pages[leaf] = page_of(self._program, leaf, self._inputs)
         return self._pages[leaf]
-
-    def _pairs(self, leaf: int, scored: list, trials: Sequence[Trial]) -> list[Guess]:
-        """Two mistakes at once, of those that are least far-fetched and change the result."""
-        distinct: list = []
-        for guess, found, _ in sorted(scored, key=lambda entry: entry[0].rank):
-            if not any(close(found, other, self.tolerance) for _, other in distinct):
-                distinct.append((guess, found))
-        tapes = [guess for guess, _ in distinct if isinstance(guess, OnTape)][:MOST_PAIRED]
-        pairs: list[Guess | None] = [one.with_(other) for one, other in combinations(tapes, 2)]
-        written = [guess for guess, _ in distinct if isinstance(guess, OnPage)][:MOST_PAIRED]
-        for guess in written:
-            pairs += guess.again()
-        return [pair for pair in pairs if pair is not None][:MOST_PAIRS]
 
     def _right_formula(self, leaf: int) -> str:
         page = self._pages.get(leaf)
@@ -272,24 +322,31 @@ class Search:
         return trace(self.case.flat_array, self.case.leaves, names=self.case.names)
 
     @cached_property
-    def _sizes(self) -> dict[int, str]:
-        return sizes_of(self.case.names, self.case.leaves, self.out.shape)
+    def _facts(self) -> Facts:
+        sizes = sizes_of(self.case.names, self.case.leaves, self.out.shape)
+        return Facts(self._listing, sizes)
 
-    @cached_property
-    def _permutes(self) -> bool:
-        """Whether the function permutes axes and multiplies no matrices."""
-        names = {step.name for step in self._listing.steps}
-        return "transpose" in names and "dot_general" not in names
 
-    @cached_property
-    def _divides(self) -> bool:
-        """Whether the function divides by the number of something, as a mean does."""
-        for step in self._listing.steps:
-            if step.name == "integer_pow" and abs(step.params["y"]) in self._sizes:
-                return True
-            for constant in step.constants:
-                if step.name in ("div", "mul") and np.size(constant) == 1 and constant is not None:
-                    value = abs(float(np.asarray(constant).ravel()[0]))
-                    if any(abs(value - n) < 1e-6 or abs(value * n - 1) < 1e-6 for n in self._sizes):
-                        return True
-        return False
+def _parts_of(constant: Constant | None) -> list[Part]:
+    """The mistakes that a constant besides another mistake stands for."""
+    if constant is None:
+        return []
+    found, bare = [], constant.name.removeprefix("-")
+    if bare != "1":
+        words = f"and a factor of {bare}"
+        words += f", where {constant.meaning}" if constant.meaning else ""
+        found.append(("constant-factor", words, undo(bare)))
+    if constant.value < 0:
+        found.append(("sign", "and the sign is wrong", "change the sign"))
+    return found
+
+
+def _permuted(explanation: Explanation) -> Explanation:
+    """What a transposed layout may be as well, in a function that permutes axes."""
+    (kind, *_), *others = explanation.parts
+    if kind != "transposed-layout":
+        return explanation
+    words = "axes are permuted as in the forward pass, or not at all"
+    fix = "permute them by the inverse of the forward permutation"
+    parts = ("permutation-not-inverted", words, fix), *others
+    return replace(explanation, parts=parts, rank=explanation.rank - 1)

@@ -9,6 +9,7 @@ from layouts.doctor.entrywise import of_functions, of_products
 from layouts.doctor.hypotheses import Hypothesis
 from layouts.doctor.moving import of_choices, of_moves, of_repetitions
 from layouts.doctor.tape import Listing, Tape
+from layouts.doctor.windows import of_sequences, of_windows
 
 
 def of_steps(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
@@ -29,6 +30,8 @@ def of_steps(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
                 of_matrices,
                 of_moves,
                 of_choices,
+                of_sequences,
+                of_windows,
                 of_repetitions,
                 of_convolutions,
             ):

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
+from layouts.doctor import plain
 from layouts.naming.paper import on_paper
 from layouts.naming.units import unit_of
 from layouts.reader import bind
@@ -65,6 +66,11 @@ class Step:
     def params(self) -> Mapping[str, Any]:
         """The primitive's parameters."""
         return self.equation.params
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the first result."""
+        return tuple(self.equation.outvars[0].aval.shape)  # type: ignore[attr-defined]
 
     def run(self, arrays: Sequence[Any]) -> Sequence[Any]:
         """The results for other operands."""
@@ -218,6 +224,10 @@ class Tape:
 
     def pull(self, step: Step, operands: Sequence[Any], place: int, cotangents: list[Any]) -> Any:
         """A step's pull-back to one operand, at other operands than its own."""
+        if plain.knows(step):
+            arrays = [np.asarray(array) for array in operands]
+            value = np.asarray(plain.run(step, arrays))
+            return plain.pull(step, arrays, value, place, np.asarray(cotangents[0]))
 
         def of_one(array: Any) -> Any:
             return self._outputs(step, [*operands[:place], array, *operands[place + 1 :]])
@@ -289,6 +299,8 @@ class Tape:
         places = self.places(step)
         if not places:
             outputs, pull = self._outputs(step, operands), None
+        elif plain.knows(step):
+            outputs, pull = self._plainly(step, operands, places)
         else:
 
             def of_active(*arrays: Any) -> Any:
@@ -303,6 +315,18 @@ class Tape:
             if pull is not None and _inexact(output):
                 self.active.add(variable)
         self.pulls.append(pull)
+
+    @staticmethod
+    def _plainly(step: Step, operands: list[Any], places: list[int]) -> tuple[list[Any], Callable]:
+        """A step's results and its pull-back in NumPy, which need not be traced."""
+        arrays = [np.asarray(array) for array in operands]
+        value = np.asarray(plain.run(step, arrays))
+
+        def pull(cotangents: list[Any]) -> list[Any]:
+            g = np.asarray(cotangents[0])
+            return [plain.pull(step, arrays, value, place, g) for place in places]
+
+        return [jnp.asarray(value)], pull
 
     @staticmethod
     def _outputs(step: Step, operands: Sequence[Any]) -> list[Any]:
@@ -324,7 +348,7 @@ class Tape:
         if pull is None:
             return
         whole = [
-            _zero(self.values[n]) if cotangent is None else cotangent
+            zero(self.values[n]) if cotangent is None else cotangent
             for n, cotangent in zip(step.results, given, strict=True)
         ]
         contributions = pull(whole)
@@ -341,7 +365,8 @@ def _add(found: dict[int, Any], variable: int | None, contribution: Any) -> None
     found[variable] = found[variable] + contribution if variable in found else contribution
 
 
-def _zero(value: Any) -> Any:
+def zero(value: Any) -> Any:
+    """The cotangent of an array on which nothing depends."""
     if _inexact(value):
         return jnp.zeros_like(value)
     return np.zeros(jnp.shape(value), jax.dtypes.float0)

@@ -1,0 +1,148 @@
+"""Formulas whose shapes do not fit: `dD @ X` for `dD @ X.T`, which runs for square matrices alone.
+
+Such a formula has no value that could be compared. So it is mended: matrices are turned and the
+factors of its products put in other orders until it has one. What gives the true gradient at
+several inputs tells what the mistake is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, count, islice, permutations
+from typing import Any
+
+import jax
+import numpy as np
+
+from layouts.doctor.candidates import Candidate, of_formula
+from layouts.doctor.case import Case
+from layouts.doctor.changes import text
+from layouts.doctor.evidence import cotangent_like, perturbed, tolerance
+from layouts.doctor.report import Diagnosis, Finding
+from layouts.doctor.results import close
+from layouts.errors import LayoutError
+from layouts.formulas.parsing import parse
+from layouts.formulas.tree import Derivative, Formula, Name, Product, Transpose
+
+INPUTS = 4
+# So many matrices are turned at once, in products of so many factors, in all so many ways.
+MOST_TURNED = 2
+MOST_FACTORS = 4
+MOST_WAYS = 1_000
+
+Slip = tuple[str, str]
+
+
+def misfit(case: Case, candidate: Candidate) -> Diagnosis | None:
+    """Diagnose a formula that cannot be evaluated at the arguments' shapes.
+
+    Args:
+        case: the function at its arguments, differentiated by one of them.
+        candidate: a formula.
+
+    Returns:
+        The mistake whose mending gives the true gradient; None where the formula has a value, or
+        where no mending is found.
+    """
+    inputs = _inputs(case)
+    try:
+        candidate.call(inputs[0][1], *inputs[0][0])
+        return None
+    except LayoutError:
+        formula = parse(candidate.text)
+    (wanted,) = case.wanted
+    right = [case.right(jax.tree.leaves(args), cotangent)[wanted] for args, cotangent in inputs]
+    precision = tolerance([*case.leaves, inputs[0][1]])
+    ways = islice(_mended(formula), MOST_WAYS)
+    for tried, (mended, slips) in enumerate(ways, start=1):
+        call = of_formula(mended, case.names)
+        if all(
+            _gives(call, *point, true, precision) for point, true in zip(inputs, right, strict=True)
+        ):
+            name = case.names[wanted]
+            findings = [
+                Finding(
+                    kind, f"{words}, so that the shapes do not fit", f"write {text(mended)}", 0.0,
+                    name, wrong=candidate.text, right=text(mended), inputs=INPUTS,
+                )
+                for kind, words in slips
+            ]  # fmt: skip
+            return Diagnosis("mistake", tuple(findings), (), tried, INPUTS)
+    return None
+
+
+def _inputs(case: Case) -> list[tuple[tuple, Any]]:
+    """The arguments and others of their kind, each with a random cotangent."""
+    out = jax.eval_shape(case.flat_array, *case.leaves)
+    found = []
+    for seed in range(INPUTS):
+        leaves = perturbed(case.leaves, seed) if seed else case.leaves
+        found.append((case.unflatten(leaves), cotangent_like(out, seed)))
+    return found
+
+
+def _gives(call: Any, args: tuple, cotangent: Any, right: np.ndarray, precision: float) -> bool:
+    try:
+        (value,) = call(cotangent, *args)
+    except LayoutError:
+        return False
+    return value.shape == right.shape and close(value, right, precision)
+
+
+def _mended(formula: Formula) -> Iterator[tuple[Formula, Sequence[Slip]]]:
+    """A formula with its slips mended, the fewest first."""
+    for swapped, order in sorted(_ordered(formula), key=lambda pair: len(pair[1])):
+        arrays = [part for part in _outermost(swapped) if _is_array(part)]
+        for size in range(MOST_TURNED + 1):
+            for places in combinations(range(len(arrays)), size):
+                slips = [
+                    *order,
+                    *(("operand-not-transposed", _words(arrays[place])) for place in places),
+                ]
+                if slips:
+                    yield _turned_at(swapped, places), slips
+
+
+def _ordered(formula: Formula) -> Iterator[tuple[Formula, Sequence[Slip]]]:
+    """The formula, and that with the factors of one product in each other order."""
+    yield formula, ()
+    for part in dict.fromkeys(formula.walk()):
+        match part:
+            case Product("matrix", factors) if len(factors) <= MOST_FACTORS:
+                for others in islice(permutations(factors), 1, None):
+                    words = f"the factors of {text(part)} stand in the wrong order"
+                    swapped = formula.replaced({part: Product("matrix", others)})
+                    yield swapped, [("order-swapped", words)]
+
+
+def _outermost(formula: Formula) -> Iterator[Formula]:
+    """Every part, but those of an array."""
+    yield formula
+    if not _is_array(formula):
+        for part in formula.parts:
+            yield from _outermost(part)
+
+
+def _is_array(part: Formula) -> bool:
+    """Whether it is a name, an ∂L/∂D, or one of these turned."""
+    return isinstance(part.of if isinstance(part, Transpose) else part, Name | Derivative)
+
+
+def _turned_at(formula: Formula, places: Sequence[int]) -> Formula:
+    """Some of the arrays turned, by their places among them."""
+    counter = count()
+
+    def visit(part: Formula) -> Formula:
+        if not _is_array(part):
+            return part.rebuilt(visit)
+        if next(counter) not in places:
+            return part
+        return part.of if isinstance(part, Transpose) else Transpose(part)
+
+    return visit(formula)
+
+
+def _words(array: Formula) -> str:
+    if isinstance(array, Transpose):
+        return f"{text(array.of)} is transposed"
+    return f"{text(array)} is not transposed"

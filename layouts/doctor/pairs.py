@@ -1,0 +1,160 @@
+"""Mistakes that are made more than once: the same in every place, or two at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import combinations
+
+import numpy as np
+
+from layouts.doctor.guesses import Guess, OnPage, OnTape, Part
+from layouts.doctor.hypotheses import Hypothesis, both
+from layouts.doctor.results import close, difference
+from layouts.doctor.tape import Edit
+
+# Guesses of which two at a time are tried one after the other, and how many pairs.
+MOST_PAIRED = 20
+MOST_PAIRS = 1_200
+# Guesses of which two at a time are tried side by side: what they change is added.
+MOST_ADDED = 1_000
+
+# A guess, what it gives at the first input, and how far that is from the candidate.
+Scored = tuple[Guess, np.ndarray, float]
+
+
+def everywhere(hypotheses: Iterable[Hypothesis]) -> Iterator[Hypothesis]:
+    """The same mistake in all places where it can be made, and in all but the first or the last.
+
+    A loop that is unrolled, or a network of several layers, has the same steps again and again;
+    who errs in one of them errs in each.
+    """
+    groups: dict[tuple, list[Hypothesis]] = {}
+    variants: Counter[tuple] = Counter()
+    for hypothesis in hypotheses:
+        steps = hypothesis.edit.contributions
+        named = hypothesis.kind, hypothesis.message
+        variants[*named, *steps] += 1  # the same words may stand for several edits of one step
+        key = *named, *(place for _, place in steps), variants[*named, *steps]
+        groups.setdefault(key, []).append(hypothesis)
+    for group in groups.values():
+        choices = [("everywhere", group)] if len(group) > 1 else []
+        if len(group) > 2:
+            choices += [("but for the last place", group[:-1]), ("but for the first", group[1:])]
+        for words, chosen in choices:
+            edit = _all([hypothesis.edit for hypothesis in chosen])
+            if edit is not None:
+                first = chosen[0]
+                message = f"{first.message}, {words} of {len(group)}"
+                yield replace(first, message=message, edit=edit, rank=first.rank + 1)
+
+
+def _all(edits: Sequence[Edit]) -> Edit | None:
+    def joined(one: Edit | None, other: Edit) -> Edit | None:
+        return None if one is None else both(one, other)
+
+    return reduce(joined, edits[1:], edits[0])  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Added:
+    """Two mistakes on paths of their own: each changes the gradient as it does alone.
+
+    Attributes:
+        one: the first.
+        other: the second.
+        right: the right gradient at each input.
+    """
+
+    one: Guess
+    other: Guess
+    right: Sequence[np.ndarray]
+
+    @property
+    def parts(self) -> list[Part]:
+        """Kind, message and correction of each."""
+        return [*self.one.parts, *self.other.parts]
+
+    @property
+    def kind(self) -> str:
+        """The kinds of both, joined by a plus."""
+        return "+".join(kind for kind, _, _ in self.parts)
+
+    @property
+    def rank(self) -> int:
+        """How far-fetched both are together; the same mistake twice is one habit."""
+        if self.one.kind == self.other.kind:
+            return max(self.one.rank, self.other.rank) + 1
+        return self.one.rank + self.other.rank + 1
+
+    def value(self, number: int) -> np.ndarray | None:
+        """What it gives at an input; None where it cannot be made."""
+        one, other = self.one.value(number), self.other.value(number)
+        return None if one is None or other is None else one + other - self.right[number]
+
+    def formula(self) -> str:
+        """Nothing: it is told in words."""
+        return ""
+
+
+def distinct(scored: Sequence[Scored], tolerance: float) -> list[Scored]:
+    """Of guesses that give the same numbers the least far-fetched one."""
+    if not scored:
+        return []
+    order = sorted(scored, key=lambda entry: entry[0].rank)
+    arrays = np.stack([found.ravel() for _, found, _ in order])
+    scale = np.abs(arrays).max(1)
+    # Equal arrays have equal sums with random weights: only neighbours are compared in full.
+    sums = arrays @ np.random.default_rng(0).standard_normal(arrays.shape[1])
+    ranked = np.argsort(sums, kind="stable")
+    gone: set[int] = set()
+    for place, here in enumerate(ranked):
+        if here in gone:
+            continue
+        for there in ranked[place + 1 :]:
+            if sums[there] - sums[here] > 10 * tolerance * arrays.shape[1] * max(
+                scale[here], 1e-300
+            ):
+                break
+            if there not in gone and close(arrays[there], arrays[here], tolerance):
+                gone.add(max(here, there))
+                if here > there:
+                    break
+    return [entry for place, entry in enumerate(order) if place not in gone]
+
+
+def side_by_side(
+    scored: Sequence[Scored], given: np.ndarray, right: Sequence[np.ndarray], tolerance: float
+) -> list[Scored]:
+    """Two mistakes whose changes add up to the candidate's at the first input."""
+    chosen = scored[:MOST_ADDED]
+    if not chosen or given.shape != right[0].shape or given.size < 3:
+        return []
+    changes = np.stack([(found - right[0]).ravel() for _, found, _ in chosen])
+    target = (given - right[0]).ravel()
+    weights = np.random.default_rng(1).standard_normal(len(target))
+    sums, wanted = changes @ weights, float(target @ weights)
+    order = np.argsort(sums)
+    slack = 10 * tolerance * np.abs(target).max() * len(target)
+    low = np.searchsorted(sums[order], wanted - sums - slack)
+    high = np.searchsorted(sums[order], wanted - sums + slack, side="right")
+    found: list[Scored] = []
+    for one in range(len(chosen)):
+        for other in order[low[one] : high[one]]:
+            both = changes[one] + changes[other]
+            if one < other and difference(both, target) <= tolerance:
+                guess = Added(chosen[one][0], chosen[other][0], right)
+                found.append((guess, right[0] + both.reshape(given.shape), 0.0))
+    return found
+
+
+def in_turn(scored: Sequence[Scored]) -> list[Guess]:
+    """Two mistakes one after the other, of the least far-fetched."""
+    tapes = [guess for guess, _, _ in scored if isinstance(guess, OnTape)][:MOST_PAIRED]
+    pairs: list[Guess | None] = [one.with_(other) for one, other in combinations(tapes, 2)]
+    written = [guess for guess, _, _ in scored if isinstance(guess, OnPage)][:MOST_PAIRED]
+    for guess in written:
+        pairs += guess.again()
+    return [pair for pair in pairs if pair is not None][:MOST_PAIRS]

@@ -1,0 +1,107 @@
+"""Mistakes of a person who computes, or differentiates, another function than the right one.
+
+Each is one change of one step, of one intermediate, or of all sums over the same axes; the steps
+that follow are run again, or keep their values, and the pull-back is what such a person would get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layouts.doctor.directions import Swapped, of_axes
+from layouts.doctor.orders import of_loops, of_mixtures, of_orders
+from layouts.doctor.points import of_points, of_points_everywhere, of_results
+from layouts.doctor.replay import Replay
+from layouts.doctor.rewrites import Found, Rewrite
+
+# How many changes are tried at the most.
+MOST_RERUNS = 1_500
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A run with a change.
+
+    Attributes:
+        rewrite: the change.
+    """
+
+    rewrite: Rewrite
+
+    def gradient(self, replay: Replay, leaf: int) -> np.ndarray | None:
+        """The gradient by an input."""
+        return replay.gradient(leaf, self.rewrite)
+
+
+@dataclass(frozen=True)
+class OnReplay:
+    """A function run again with a change, and pulled back.
+
+    Attributes:
+        kind: which mistake.
+        parts: kind, message and correction.
+        rank: how far-fetched it is.
+        replays: the function at each input.
+        variable: the input whose gradient is asked for.
+        change: the change.
+    """
+
+    kind: str
+    parts: list[tuple[str, str, str]]
+    rank: int
+    replays: Sequence[Replay]
+    variable: int
+    change: Rerun | Swapped
+
+    def value(self, number: int) -> np.ndarray | None:
+        """What it gives at an input; None where it cannot be made."""
+        try:
+            with np.errstate(all="ignore"):
+                found = self.change.gradient(self.replays[number], self.variable)
+        except (AssertionError, TypeError, ValueError):  # shapes that the change does not fit
+            return None
+        if found is None or not np.isfinite(found).all():
+            return None
+        return np.asarray(found, float)
+
+    def formula(self) -> str:
+        """Nothing: it is told in words."""
+        return ""
+
+
+def of_reruns(replays: Sequence[Replay], variable: int) -> list[OnReplay]:
+    """All functions that may have been run or differentiated in the right one's place.
+
+    Args:
+        replays: the function at each input.
+        variable: the input whose gradient is asked for.
+
+    Returns:
+        Guesses; their number is at most a constant times that of the steps, and `MOST_RERUNS`.
+    """
+    first = replays[0]
+    makers = (
+        of_axes,
+        of_loops,
+        of_orders,
+        of_mixtures,
+        of_results,
+        of_points,
+        of_points_everywhere,
+    )
+    found: list[Found] = [entry for make in makers for entry in make(first)]
+    found.sort(key=lambda entry: entry[3])
+    return [
+        OnReplay(
+            kind,
+            [(kind, message, fix)],
+            rank,
+            replays,
+            variable,
+            change if isinstance(change, Swapped) else Rerun(change),
+        )
+        for kind, message, fix, rank, change in found[:MOST_RERUNS]
+    ]

@@ -1,0 +1,221 @@
+"""Mistakes on functions that no list of layers has: each family of edits finds its own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from layouts.doctor import diagnose
+from layouts.doctor.named import Named, product, summed, together
+from layouts.doctor.orders import reorders
+from layouts.doctor.replay import Replay
+from layouts.doctor.reruns import MOST_RERUNS, of_reruns
+from layouts.doctor.rewrites import Rewrite
+from layouts.doctor.swaps import Swap
+from layouts.doctor.tape import Tape, listing
+from tests.mistakes import cases
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).standard_normal(shape)
+
+
+def run_of(fun, *args, seed=3):
+    arrays = [jnp.asarray(a) for a in args]
+    out, pull = jax.vjp(fun, *arrays)
+    g = jnp.asarray(np.random.default_rng(seed).standard_normal(out.shape), out.dtype)
+    return Tape(listing(fun, arrays), arrays, g), dict(enumerate(pull(g)))
+
+
+OPERATIONS = (
+    "attention",
+    "batch_norm",
+    "conv1d",
+    "cosine",
+    "gated",
+    "maximum",
+    "recurrent",
+    "where",
+)
+FORWARDS = {(c.operation, c.forward): c for c in cases() if c.operation in OPERATIONS}
+
+
+@pytest.mark.parametrize("key", FORWARDS, ids=lambda key: f"{key[0]}-{key[1].__name__}")
+def test_a_run_without_a_change_gives_the_true_gradient(key):
+    case = FORWARDS[key]
+    args = case.args(np.random.default_rng(1))
+    tape, right = run_of(case.forward, *args)
+    replay = Replay(tape)
+    for leaf in tape.gradients():
+        own = {leaf: lambda t, leaf=leaf: t.values[leaf]}  # all that follows is run again
+        for rewrite in (Rewrite(), Rewrite(points=own), Rewrite(static=True)):
+            found = replay.gradient(leaf, rewrite)
+            np.testing.assert_allclose(found, right[leaf], rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(tape.gradients()[leaf], right[leaf], rtol=1e-8, atol=1e-10)
+
+
+def test_sums_that_are_not_swapped_give_the_true_gradient():
+    def standardised(X, scale):
+        centred = X - X.mean(0, keepdims=True)
+        return centred / jnp.sqrt(X.var(0, keepdims=True) + 1e-3) * scale[None, :]
+
+    tape, right = run_of(standardised, normal(7, 5), normal(5, seed=1))
+    replay = Replay(tape)
+    for leaf in (0, 1):
+        found = Swap(replay, {}).gradient(leaf)
+        np.testing.assert_allclose(replay.labels.plain(leaf, found), right[leaf], atol=1e-10)
+
+
+def test_named_axes_repeat_what_they_lack():
+    row = Named(np.arange(3.0), (1,), frozenset([0, 1]))
+    column = Named(np.arange(2.0), (0,), frozenset([0]))
+    sizes = {0: 2, 1: 3}
+    assert summed(row, {0}, sizes).array.tolist() == [0, 2, 4]
+    assert together(np.add, row, column).array.shape == (3, 2)
+    assert product(row, column, {0}, sizes).array.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 3), (2, 3, 5), (1, 2, 3), (2, 3, 5, 7)])
+def test_reorders_move_every_entry_and_differ(shape):
+    array = np.arange(np.prod(shape)).reshape(shape)
+    found = [reorder(array) for _, reorder in reorders(shape)]
+    assert found and all(f.shape == shape for f in found)
+    for one in found:
+        assert sorted(one.ravel()) == sorted(array.ravel()) and (one != array).any()
+    assert not [*reorders((1, 7))] and not [*reorders((5,))]
+
+
+# Functions and slips that stand in no corpus.
+def gibbs(X, t):
+    """Shares of each row at a temperature."""
+    e = jnp.exp(X / t)
+    return e / e.sum(1, keepdims=True)
+
+
+def shares(X, t, axis=1):
+    e = np.exp(X / t)
+    return e / e.sum(axis, keepdims=True)
+
+
+def back_through(g, p, axis=1):
+    return p * (g - (g * p).sum(axis, keepdims=True))
+
+
+def contrast(X):
+    """Each column by its range-free spread."""
+    centred = X - X.mean(0, keepdims=True)
+    return centred / jnp.sqrt((centred**2).mean(0, keepdims=True))
+
+
+def contrast_back(g, X, axis):
+    s = np.sqrt(((X - X.mean(0)) ** 2).mean(0))
+    u = (X - X.mean(0)) / s
+    return (g - g.mean(axis, keepdims=True) - u * (g * u).mean(axis, keepdims=True)) / s
+
+
+def two_gates(x, A, B):
+    return jnp.sin(A @ x) * jnp.tanh(B @ x)
+
+
+def columns_of(x, W):
+    """A stack of two vectors, row by row, weighed as one long vector."""
+    return W @ jnp.outer(jnp.array([1.0, 2.0, 3.0]), jnp.sin(x)).ravel()
+
+
+def smoothed(x):
+    return x[1:-1] - 0.5 * (x[:-2] + x[2:])
+
+
+def smoothed_overwriting(g, x):
+    d = np.zeros_like(x)
+    d[1:-1] = g
+    d[:-2] += -0.5 * g
+    d[2:] = -0.5 * g
+    return d
+
+
+def total(W, X):
+    return jnp.sum(jnp.cosh(X @ W))
+
+
+def total_last(g, W, X):
+    for row in X:
+        d = g * np.outer(row, np.sinh(row @ W))
+    return d
+
+
+def pairs(X, Y):
+    return jnp.einsum("ni,ni->n", X, jnp.sin(Y))
+
+
+SLIPS = [
+    (gibbs, lambda g, X, t: back_through(g, shares(X, t)) / t, (normal(5, 3), 2.5), None),
+    (
+        gibbs,
+        lambda g, X, t: back_through(g, shares(X, t, 0), 0) / t,
+        (normal(5, 3), 2.5),
+        {"wrong-axis"},
+    ),
+    (
+        gibbs,
+        lambda g, X, t: back_through(g, shares(X, 1.0)) / t,
+        (normal(5, 3), 2.5),
+        {"wrong-point"},
+    ),
+    (
+        gibbs,
+        lambda g, X, t: back_through(g, shares(X, t), (0, 1)) / t,
+        (normal(5, 3), 2.5),
+        {"flattened-batch"},
+    ),
+    (contrast, lambda g, X: contrast_back(g, X, 0), (normal(7, 5),), None),
+    (contrast, lambda g, X: contrast_back(g, X, 1), (normal(7, 5),), {"wrong-axis"}),
+    (contrast, lambda g, X: contrast_back(g, X, (0, 1)), (normal(7, 5),), {"flattened-batch"}),
+    (
+        two_gates,
+        lambda g, x, A, B: (
+            A.T @ (g * np.cos(B @ x) * np.tanh(B @ x))
+            + B.T @ (g * np.sin(A @ x) * (1 - np.tanh(B @ x) ** 2))
+        ),
+        (normal(3), normal(5, 3), normal(5, 3, seed=1)),
+        {"wrong-point"},
+    ),
+    (
+        columns_of,
+        lambda g, x, W: np.cos(x) * ([1.0, 2.0, 3.0] @ (W.T @ g).reshape(5, 3).T),
+        (normal(5), normal(2, 15)),
+        {"vec-order"},
+    ),
+    (smoothed, smoothed_overwriting, (normal(7),), {"overwritten-duplicates"}),
+    (total, total_last, (normal(3, 2), normal(5, 3)), {"overwritten-duplicates"}),
+    (
+        pairs,
+        lambda g, X, Y: g.sum() * np.sin(Y),
+        (normal(5, 3), normal(5, 3, seed=1)),
+        {"flattened-batch"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("fun", "backward", "args", "kinds"), SLIPS)
+def test_slips_on_functions_nobody_thought_of(fun, backward, args, kinds):
+    diagnosis = diagnose(fun, backward, *args)
+    if kinds is None:
+        assert diagnosis.ok, str(diagnosis)
+    else:
+        assert diagnosis.findings[0].kind in kinds, str(diagnosis)
+
+
+def test_the_number_of_changes_is_bounded_by_the_steps():
+    def deep(x, *weights):
+        for W in weights:
+            x = jnp.tanh(W @ x)
+        return x
+
+    counts = []
+    for depth in (2, 4, 8, 16):
+        weights = [normal(5, 5, seed=n) for n in range(depth)]
+        tape, _ = run_of(deep, normal(5), *weights)
+        counts.append(len(of_reruns([Replay(tape)], 0)))
+        assert counts[-1] <= min(MOST_RERUNS, 250 * len(tape.listing.steps))
+    assert counts[0] < counts[1]
