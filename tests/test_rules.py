@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import layouts
 from layouts.counting import primitives
@@ -14,6 +15,13 @@ from tests.cases import CASES, arrays, positive
 from tests.oracle import assert_same, densified, graph_of, graph_of_case
 
 F32 = jnp.float32
+
+
+def over_one_device(kind):
+    """A sharding on a mesh of one device, whose axes the compiler may or may not deal with."""
+    mesh = Mesh(np.array(jax.devices()[:1]), ("n",), axis_types=(kind,))
+    return NamedSharding(mesh, PartitionSpec("n"))
+
 
 # For each primitive a function whose linear program holds it, at shapes that tell axes apart.
 BY_PRIMITIVE = {
@@ -28,6 +36,7 @@ BY_PRIMITIVE = {
     "copy": (jnp.copy, arrays((5, 3))),
     "copy_p": (lambda x: jnp.array(x, copy=True), arrays((5, 3))),
     "cumsum": (lambda x: lax.cumsum(x, axis=1, reverse=True), arrays((3, 5, 2))),
+    "device_put": (lambda x: jax.device_put(2 * x, jax.devices()[0]), arrays((5, 3))),
     "div": (lambda x: x / jnp.arange(1.0, 6.0)[:, None], arrays((5, 3))),
     "dot_general": (
         lambda x: lax.dot_general(
@@ -49,6 +58,10 @@ BY_PRIMITIVE = {
     "gather": (lambda x: x[:, np.array([2, 0, -1, 2])], arrays((5, 3))),
     "optimization_barrier": (lambda x: sum(lax.optimization_barrier((x, x * 2))), arrays((5, 3))),
     "pad": (lambda x: lax.pad(x, 0.0, [(-1, 2, 1), (3, -1, 0)]), arrays((5, 3))),
+    "reshard": (
+        lambda x: jax.reshard(2 * x, over_one_device(AxisType.Explicit)),
+        arrays((5, 3)),
+    ),
     "rev": (lambda x: lax.rev(x, (1,)), arrays((5, 3))),
     "scatter": (
         lambda x: jnp.sin(x).at[jnp.array([4, 1])].set(x[:2], unique_indices=True),
@@ -62,6 +75,10 @@ BY_PRIMITIVE = {
     "select_and_gather_add": (
         lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 3), (1, 2), "VALID"),
         arrays((3, 7)),
+    ),
+    "sharding_constraint": (
+        lambda x: lax.with_sharding_constraint(2 * x, over_one_device(AxisType.Auto)),
+        arrays((5, 3)),
     ),
     "slice": (lambda x: x[1:5:2, 2:], arrays((5, 3))),
     "split": (lambda x: jnp.split(x, [1, 3])[1], arrays((5, 3))),

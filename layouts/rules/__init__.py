@@ -35,7 +35,6 @@ RULES: dict[str, Rule] = {
     "fft": operators.fft,
     "gather": selecting.gather,
     "imag": elementwise.imag,
-    "mesh_cast": elementwise.identity,
     "mul": elementwise.mul,
     "neg": elementwise.neg,
     "optimization_barrier": elementwise.each,
