@@ -24,6 +24,7 @@ EXPERIMENTS = (
     "digits",
     "tangent",
     "published",
+    "scale",
     "benchmark",
 )
 

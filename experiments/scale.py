@@ -1,6 +1,5 @@
 """How do memory per device and communication scale over devices, and over processes?"""
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -8,20 +7,19 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from experiments import harness, scaling_figure, scaling_processes
 from experiments.harness import Claims, Grid, Result
 from experiments.published import amount
-from experiments.scaling_cases import CASES
-from experiments.scaling_processes import Event, Process, ProcessLost, Run
+from experiments.scaling_joint import TOLERANCE, advance, asked_run, join, parser
+from experiments.scaling_processes import Process, ProcessLost
+from experiments.scaling_run import Run, cores
 from experiments.scaling_worker import FAILED, REFUSED
 from experiments.tangent import progress
 from layouts.errors import LayoutError
 
 MODES = ("strong", "weak")
-TOLERANCE = 1e-12
+NEARLY = 0.75  # so that of 8 devices each has at most a sixth
 INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
 
 
@@ -33,10 +31,10 @@ def run(small: bool = False) -> Result:
     claims, rows, peaks = Claims(), [], {}
     with progress("scaling", sum(one.processes * one.steps for one in runs)) as report:
         for one in runs:
-            processes = scaling_processes.launch(one, partial(_advance, report))
+            processes = scaling_processes.launch(one, partial(advance, report))
             rows += [{**row, "error": error} for row, error in _measured(processes)]
             peaks[one.processes, one.devices] = _peaks(processes)
-    check(claims, rows, small)
+    check(claims, rows)
     devices = max(row["devices"] for row in rows)
     return Result(
         question=str(__doc__),
@@ -49,24 +47,18 @@ def run(small: bool = False) -> Result:
                 f"bytes per device, on {listed(_counts(rows))}",
                 "of ideal",
                 f"sent, on {devices}",
-                "time *",
+                f"time, of {cores()} cores",
             ),
-            tuple(cells(rows, case.name, mode) for case in CASES for mode in MODES),
+            tuple(cells(rows, case, mode) for case in names(rows) for mode in MODES),
         ),
         data={
             "rows": rows,
             "peak_bytes_per_process": [
                 {"processes": p, "devices": d, "bytes": found} for (p, d), found in peaks.items()
             ],
-            "cores": scaling_processes.cores(),
+            "cores": cores(),
         },
     )
-
-
-def _advance(report: Any, number: int, event: Event) -> None:
-    """Move a bar for each piece of work; other things that a process tells are none."""
-    if event["event"] in ("measured", "checked", "alone"):
-        report(number)
 
 
 def _measured(processes: Sequence[Process]) -> Iterable[tuple[dict[str, Any], float]]:
@@ -89,6 +81,11 @@ def _peaks(processes: Sequence[Process]) -> list[int]:
     return [process.told("memory")[0]["peak"] for process in processes]
 
 
+def names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The cases that were measured, in their order."""
+    return list(dict.fromkeys(row["case"] for row in rows))
+
+
 def line(rows: Sequence[dict[str, Any]], case: str, mode: str) -> list[dict[str, Any]]:
     """One case in one process, by the number of devices."""
     found = [r for r in rows if (r["case"], r["mode"], r["processes"]) == (case, mode, 1)]
@@ -102,7 +99,7 @@ def efficiency(rows: Sequence[dict[str, Any]], case: str, mode: str) -> float:
     return ideal / last["memory"]
 
 
-def check(claims: Claims, rows: Sequence[dict[str, Any]], small: bool) -> None:
+def check(claims: Claims, rows: Sequence[dict[str, Any]]) -> None:
     """Right values, no device with the whole, and the same over processes."""
     worst = max(row["error"] for row in rows)
     claims.check(
@@ -115,11 +112,11 @@ def check(claims: Claims, rows: Sequence[dict[str, Any]], small: bool) -> None:
         all(row["shard"] * row["devices"] == row["whole"] for row in rows),
         "1/p of the bytes on p devices, exactly",
     )
-    for mode, least in (("strong", 0.6 if small else 0.75), ("weak", 0.75)):
-        lowest = min((efficiency(rows, case.name, mode), case.name) for case in CASES)
+    for mode in MODES:
+        lowest = min((efficiency(rows, case, mode), case) for case in names(rows))
         claims.check(
             f"under {mode} scaling memory per device, intermediates and all, is nearly ideal",
-            lowest[0] >= least,
+            lowest[0] >= NEARLY,
             f"{lowest[0]:.0%} of ideal or better on {_counts(rows)[-1]} devices; the least is "
             f"{lowest[1]}",
         )
@@ -142,7 +139,7 @@ def over_processes(rows: Sequence[dict[str, Any]], what: str) -> list[float]:
 
 def finding(rows: Sequence[dict[str, Any]], devices: int) -> str:
     """The claim that two cores allow, in figures that were measured."""
-    strong = [line(rows, case.name, "strong") for case in CASES]
+    strong = [line(rows, case, "strong") for case in names(rows)]
     ratios = [found[0]["memory"] / found[-1]["memory"] for found in strong]
     shares = [found[-1]["sent"] / found[-1]["memory"] for found in strong]
     processes = max(row["processes"] for row in rows)
@@ -151,7 +148,7 @@ def finding(rows: Sequence[dict[str, Any]], devices: int) -> str:
         f"than one alone, intermediates included, and sends {min(shares):.0%} to "
         f"{max(shares):.0%} of that; {processes} processes agree with one device to "
         f"{max(row['error'] for row in rows):.0e}. All devices share "
-        f"{scaling_processes.cores()} cores, so this shows memory and communication, not speed."
+        f"{cores()} cores, so this shows memory and communication, not speed."
     )
 
 
@@ -182,148 +179,9 @@ def draw(result: Result) -> Figure:
     return scaling_figure.draw(result.data["rows"], result.data["cores"])
 
 
-def join(asked: Run, console: Console) -> None:
-    """Run once over several processes, compare with one device, and print what each process took.
-
-    Raises:
-        ProcessLost: one of them was lost; none is left.
-    """
-    here = asked.processes if asked.here is None else len(asked.here)
-
-    def tell(number: int, event: Event) -> None:
-        if event["event"] == "joined":
-            told = f"joined: {event['local']} of {event['devices']} {event['platform']} devices"
-            print(f"process {number} {told}", file=sys.stderr, flush=True)
-        advance(number, event)
-
-    with progress(f"{asked.processes} processes", here * asked.steps) as report:
-        advance = partial(_advance, report)
-        processes = scaling_processes.launch(asked, tell)
-    console.print(by_case(processes))
-    console.print(by_process(processes))
-    console.print(Text("* of virtual devices that share cores: no measure of speed"))
-    worst = max(told["error"] for process in processes for told in process.told("checked"))
-    other = max(
-        told["error"]
-        for process in processes
-        for told in process.told("structured") + process.told("streamed")
-    )
-    if max(worst, other) > TOLERANCE:
-        raise ProcessLost(f"the results differ from one device's, by {max(worst, other):.0e}")
-    console.print(
-        Text("✓ ", style="green")
-        + Text(
-            f"every part equals one device's answer (relative error {worst:.0e} at most); so do "
-            f"jvp, vjp, gram and dense of a structured Jacobian, and streams ({other:.0e})"
-        )
-    )
-
-
-def by_case(processes: Sequence[Process]) -> Table:
-    """One line for each result: the processes together, and one device."""
-    table = _table("result", "whole", "per device", "alone", "sent", "time *", "alone")
-    alone = {told["case"]: told for told in processes[0].told("alone")}
-    for row in processes[0].told("measured"):
-        single = alone.get(row["case"], row)
-        slowest = max(
-            told["seconds"]
-            for process in processes
-            for told in process.told("measured")
-            if told["case"] == row["case"]
-        )
-        sizes = (row["whole"], row["memory"], single["memory"], row["sent"])
-        times = (slowest, single["seconds"])
-        table.add_row(
-            row["case"],
-            *(f"{amount(size)}B" for size in sizes),
-            *(f"{1e3 * seconds:.2f} ms" for seconds in times),
-        )
-    return table
-
-
-def by_process(processes: Sequence[Process]) -> Table:
-    """One line for each process: its memory and its time."""
-    table = _table("process", "pid", "devices", "RSS at start", "RSS peak", "calls *", "error")
-    for process in processes:
-        memory, joined = process.told("memory")[0], process.told("joined")[0]
-        table.add_row(
-            str(process.task.number),
-            str(process.child.pid),
-            str(joined["local"]),
-            f"{amount(memory['start'])}B",
-            f"{amount(memory['peak'])}B",
-            f"{1e3 * sum(told['seconds'] for told in process.told('measured')):.2f} ms",
-            f"{max(told['error'] for told in process.told('checked')):.0e}",
-        )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options of every experiment, and those for processes."""
-    options = harness.parser(__doc__)
-    several = options.add_argument_group(
-        "one run over several processes, joined by jax.distributed"
-    )
-    several.add_argument("--processes", type=int, metavar="N", help="how many in all")
-    several.add_argument(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="where process 0 listens; start the script once on each machine, with --process-id",
-    )
-    several.add_argument("--process-id", type=int, metavar="I", help="which one this is, from 0")
-    several.add_argument(
-        "--devices",
-        type=int,
-        default=Run.devices,
-        metavar="N",
-        help="virtual CPU devices of each process (%(default)s); other platforms use what they have",
-    )
-    for name, default, what in (
-        ("join", Run.join_seconds, "wait so long for all processes to come"),
-        ("heartbeat", Run.heartbeat_seconds, "a process that is silent so long is lost"),
-        ("limit", int(Run.limit_seconds), "give up after so long in all"),
-    ):
-        several.add_argument(
-            f"--{name}", type=int, default=default, metavar="SECONDS", help=f"{what} (%(default)s)"
-        )
-    return options
-
-
-def asked_run(chosen: argparse.Namespace) -> Run:
-    """The run over several processes that the command line asks for.
-
-    Raises:
-        LayoutError: options that do not go together, or a run that cannot work.
-    """
-    if chosen.processes is None or (chosen.coordinator is None) != (chosen.process_id is None):
-        raise LayoutError(
-            "options",
-            "--processes alone, or --coordinator, --processes and --process-id together",
-            "some of them",
-            "on one machine --processes 2 is enough",
-        )
-    return Run(
-        processes=chosen.processes,
-        devices=chosen.devices,
-        coordinator=chosen.coordinator,
-        here=None if chosen.process_id is None else (chosen.process_id,),
-        small=chosen.small,
-        join_seconds=chosen.join,
-        heartbeat_seconds=chosen.heartbeat,
-        limit_seconds=chosen.limit,
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The experiment, or one run over several processes; what goes wrong is one line."""
-    chosen = parser().parse_args(arguments)
+    chosen = parser(__doc__).parse_args(arguments)
     try:
         if (chosen.processes, chosen.coordinator, chosen.process_id) == (None, None, None):
             small = ["--small"] * chosen.small

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-import layouts
-from experiments import scaling_cases
+from experiments import scaling_measuring
+from experiments.scaling_cases import cases
 from layouts.errors import LayoutError
 
 FAILED, REFUSED = 1, 2  # exit statuses: something went wrong, or was asked wrongly
@@ -31,6 +30,7 @@ class Task:
         processes: how many there are.
         number: which of them this is, from 0.
         devices: of this process, where they are virtual; on other platforms it has what it has.
+        local: whether all are on this machine, with virtual devices.
         modes: of "strong" and "weak", which to measure.
         small: at the small size, each call timed once.
         join_seconds: how long to wait for the others to come.
@@ -41,6 +41,7 @@ class Task:
     processes: int
     number: int
     devices: int
+    local: bool
     modes: tuple[str, ...]
     small: bool
     join_seconds: int
@@ -84,14 +85,14 @@ def tell(event: str, **data: Any) -> None:
 def work(task: Task) -> None:
     """Measure everything, then check everything: what a check holds is not the result's memory."""
     task.join()
-    mesh = scaling_cases.line_of_devices()
+    mesh = scaling_measuring.line_of_devices()
     local = len(jax.local_devices())
     tell("joined", local=local, devices=mesh.size, platform=jax.default_backend())
     start = peak_bytes()
     prepared = []
-    for case in scaling_cases.CASES:
+    for case in cases(task.small):
         for mode in task.modes:
-            one = scaling_cases.Prepared.of(case, mode, mesh, task.small)
+            one = scaling_measuring.Prepared.of(case, mode, mesh, task.small)
             tell("measured", **one.measured(1 if task.small else 5).record())
             prepared.append(one)
     tell("memory", start=start, peak=peak_bytes())
@@ -104,26 +105,12 @@ def work(task: Task) -> None:
 
 def compare(mesh: jax.sharding.Mesh, small: bool) -> None:
     """One device's bytes and time, and what else works over several processes."""
-    for case in scaling_cases.CASES:
-        memory, seconds = scaling_cases.alone(case, small)
+    for case in cases(small):
+        memory, seconds = scaling_measuring.alone(case, small)
         tell("alone", case=case.name, memory=memory, seconds=seconds)
-    for method, error in scaling_cases.check_structured(mesh, small).items():
+    for method, error in scaling_measuring.check_structured(mesh, small).items():
         tell("structured", method=method, error=error)
-    tell("streamed", error=streamed(), process=jax.process_index())
-
-
-def streamed() -> float:
-    """How far a stream's blocks are from JAX: each process streams arrays of its own."""
-    case = scaling_cases.CASES[0]
-    with jax.default_device(jax.local_devices()[0]):
-        arrays = case.arguments("strong", 1, small=True)
-        expected = scaling_cases.truth(case, arrays)
-        found = np.zeros_like(expected)
-        blocks = layouts.stream(scaling_cases.product, memory_limit=found.nbytes // 4)(*arrays)
-        rows = found.reshape(-1, *found.shape[2:])
-        for block in blocks:
-            rows[block.slices] = block.array
-    return float(np.abs(found - expected).max())
+    tell("streamed", error=scaling_measuring.check_streamed(mesh, small))
 
 
 def end_with_parent() -> None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts.counting import inner_jaxprs
+from layouts.errors import LayoutError
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,13 @@ def _has_constants(value: Any) -> bool:
 
 def _of_leaf(leaf: Any) -> str:
     """The digest of an array: type, shape and entries; of anything else its text."""
+    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+        raise LayoutError(
+            "an argument of a stream that is written",
+            "arrays that this process has whole",
+            f"an array of shape {leaf.shape} with parts on devices of other processes",
+            "give each process rows of its own to stream, or iterate: blocks span processes too",
+        )
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     if not hasattr(leaf, "dtype"):
