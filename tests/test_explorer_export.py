@@ -3,9 +3,7 @@
 import base64
 import hashlib
 import json
-import os
 import re
-import shutil
 from functools import partial
 
 import jax
@@ -180,19 +178,6 @@ def test_the_widget_asks_the_kernel(shown):
 
 
 # In a browser.
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        try:
-            found = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except playwright.Error as error:
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"NO BROWSER: {error}")
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from layouts.explorer.refusals import MOST_BYTES
+from layouts.explorer.serving import Start, serve
+from tests import explorer_served
+from tests.explorer_served import ROOT, until
 
-ROOT = Path(__file__).parent.parent
 LIMIT = 8
 MODULE = """
 import time
@@ -33,72 +34,11 @@ def square(x):
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc")
 
 
-class Served:
-    """A running `layouts serve`."""
-
-    def __init__(self, folder, *argv):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
-        self.errors = folder / "errors.txt"
-        with open(self.errors, "w") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "layouts", "serve", *argv],
-                cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
-            )  # fmt: skip
-        self.url = self.process.stdout.readline().strip()
-        parts = urlsplit(self.url)
-        self.port, self.query, self.fragment = parts.port, parts.query, parts.fragment
-        self.origin = f"http://127.0.0.1:{self.port}"
-        self.cookie = None
-
-    def request(self, method, path, body=None, timeout=60, **headers):
-        """The status, the headers and the body of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        own = {"Cookie": self.cookie} if self.cookie else {}
-        if method == "POST":
-            own |= {"Origin": self.origin, "Content-Type": "application/json"}
-        given = {name: value for name, value in {**own, **headers}.items() if value is not None}
-        connection.putrequest(method, path, skip_host="Host" in given)
-        if isinstance(body, bytes):
-            given.setdefault("Content-Length", str(len(body)))
-        for name, value in given.items():
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        found = answer.status, answer.headers, answer.read()
-        connection.close()
-        return found
-
-    def ask(self, name, body=None, **headers):
-        content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
-        status, _, found = self.request("POST", f"/api/{name}", content, **headers)
-        return status, json.loads(found)
-
-    def enter(self):
-        status, headers, _ = self.request("GET", f"/?{self.query}")
-        assert (status, headers["Location"]) == (303, "/")
-        self.cookie = headers["Set-Cookie"].split(";")[0]
-        return self
-
-    def workers(self):
-        """The processes that compute."""
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        return [int(word) for word in Path(path).read_text().split()]
-
-    def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
 @contextmanager
 def serving(folder, *argv):
     (folder / "mine.py").write_text(MODULE)
-    served = Served(folder, "--no-open", "--port", "0", *argv)
-    try:
+    with explorer_served.serving(folder, *argv) as served:
         yield served
-    finally:
-        served.end()
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +58,6 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def until(true, seconds=20):
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.05)
-    return true()
 
 
 SLOW = {"source": {"kind": "function", "name": "mine:slow"}}
@@ -166,7 +99,8 @@ def test_a_websocket_is_refused(served):
 def test_a_long_body_is_refused(served):
     assert served.ask("view", b"{" + b" " * MOST_BYTES + b"}")[0] == 413
     for length in ("1" * 12, "1" * 30, "-1", "2e3"):
-        assert served.request("POST", "/api/view", b"{}", **{"Content-Length": length})[0] in {400, 413}
+        status, _, _ = served.request("POST", "/api/view", b"{}", **{"Content-Length": length})
+        assert status in {400, 413}
 
 
 def test_a_body_without_a_length_is_read_to_the_cap_and_no_further(served):
@@ -263,6 +197,22 @@ def test_an_export_opens_alone(served):
     assert headers["Content-Disposition"].startswith("attachment")
     assert b'id="data"' in page and b"default-src 'none'" in page
     assert served.ask("export", {"source": 1})[0] == 422
+
+
+def test_the_browser_is_given_an_address_that_opens_once(monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("layouts.explorer.serving._Server.serve", _served_nothing)
+    serve(Start("wrt=W"), port=0)
+    printed = capsys.readouterr().out.strip()
+    assert until(lambda: opened)
+    assert printed.partition("token=")[0] == opened[0].partition("token=")[0]
+    assert printed != opened[0] and printed.endswith("#wrt=W") and opened[0].endswith("#wrt=W")
+
+
+async def _served_nothing(self, sockets):
+    for one in sockets:
+        one.close()
 
 
 # How it ends.

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import re
+import sys
 import time
 
 import pytest
 from starlette.testclient import TestClient
 
+import layouts
 from layouts.explorer.computing import Setup
 from layouts.explorer.refusals import MOST_BYTES, Refused, read_object
 from layouts.explorer.safety import HEADERS, Door, same
@@ -18,6 +20,14 @@ PORT = 8123
 ORIGIN = f"http://127.0.0.1:{PORT}"
 LIMIT = 2.0
 STAND_IN = "tests.explorer_answers:ANSWERS"
+# The worker's own program, but without `layouts/__init__.py`: JAX takes a second to import.
+LIGHT = (sys.executable, "-P", "-c", f"""
+import sys, types
+sys.modules["layouts"] = types.ModuleType("layouts")
+sys.modules["layouts"].__path__ = {list(layouts.__path__)!r}
+from layouts.explorer.computing import main
+main()
+""")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +37,7 @@ def door():
 
 @pytest.fixture(scope="module")
 def served(door):
-    worker = Worker(Setup(limit=LIMIT, answers=STAND_IN))
+    worker = Worker(Setup(limit=LIMIT, answers=STAND_IN), LIGHT)
     app = application(door, worker, ["gallery", "view", "measure"])
     with TestClient(app, ORIGIN, raise_server_exceptions=False) as client:
         client.worker = worker
@@ -82,6 +92,21 @@ def test_a_wrong_token_opens_nothing(stranger, door, token):
     answer = stranger.get(f"/?token={query}", follow_redirects=False)
     assert "address" in error(answer, 401)
     assert "set-cookie" not in answer.headers
+
+
+def test_an_invitation_opens_once(stranger, door):
+    address = door.invitation()
+    token = address.partition("token=")[2]
+    assert address == f"{ORIGIN}/?token={token}" and token not in (door.token, door.session)
+    assert token not in repr(door)
+    error(
+        stranger.get(f"/?token={token}", headers={"Host": "evil.example"}), 403
+    )  # uses up nothing
+    answer = stranger.get(f"/?token={token}", follow_redirects=False)
+    assert answer.status_code == 303 and "SameSite=Strict" in answer.headers["set-cookie"]
+    stranger.cookies.clear()
+    error(stranger.get(f"/?token={token}", follow_redirects=False), 401)
+    assert stranger.get(f"/?token={door.token}", follow_redirects=False).status_code == 303
 
 
 @pytest.mark.parametrize("path", ["/", "/index.html", "/style.css", "/boot.js", "/nothing"])
@@ -352,7 +377,7 @@ def with_worker(scenario, **setup):
     """Run a scenario with a worker of its own."""
 
     async def run():
-        worker = Worker(Setup(answers=STAND_IN, **setup))
+        worker = Worker(Setup(answers=STAND_IN, **setup), LIGHT)
         worker.open()
         try:
             return await scenario(worker)
@@ -467,7 +492,7 @@ def test_a_worker_that_cannot_start_says_why(setup, reason):
 def test_a_start_that_breaks_down_is_not_tried_without_end():
     async def run():
         started = []
-        worker = Worker(Setup(answers=STAND_IN))
+        worker = Worker(Setup(answers=STAND_IN), LIGHT)
 
         async def ahead():
             started.append(worker.process.pid)

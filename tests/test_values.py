@@ -199,3 +199,11 @@ def test_sums_along_axes_of_one_entry_are_left_out(values):
     assert text(reduce(values, "sum", X, (1,))) == "X[:, 0]"
     half = values.add([(0.5, values.name("A", (3, 4)))])
     assert text(reduce(values, "sum", half, (1,))) == "sum(A, axis=1) / 2"
+
+
+def test_coefficients_that_no_float_holds_stay_apart(values):
+    x = values.name("x", (3,))
+    large = values.add([(1e308, x)])
+    assert text(values.multiply([(large, 2)])) == "(1e+308 * x)²"
+    assert text(values.add([(1e-309, x)])) == "1e-309 * x"  # one divided by it is infinite
+    assert text(values.multiply([(values.add([(1e100, x)]), 2)])) == "1e+200 * x²"

@@ -19,7 +19,8 @@ MOST_LISTED = 5
 MARGIN = 2
 # Other names that people have for the same slip, from which rank on. A statistic held constant is a
 # path left out; a sum over all entries is one over a wrong axis; a number such as 1/n is a mean; a
-# square matrix read by columns is transposed.
+# square matrix read by columns is transposed; a Jacobian that moves entries and is not transposed
+# is a permutation that is not inverted.
 NEAR: dict[str, dict[str, int]] = {
     "treated-as-constant": {"missing-path": 0},
     "missing-path": {"treated-as-constant": 3},
@@ -27,8 +28,10 @@ NEAR: dict[str, dict[str, int]] = {
     "mean-for-sum": {"constant-factor": 0},
     "overwritten-duplicates": {"missing-sum": 0},
     "vec-order": {"operand-not-transposed": 2, "permutation-not-inverted": 2},
-    "extra-factor": {"missing-factor": 5, "wrong-point": 4},
-    "missing-factor": {"wrong-point": 5},
+    "extra-factor": {"missing-factor": 3, "wrong-point": 3},
+    "missing-factor": {"wrong-point": 4},
+    "operand-not-transposed": {"order-swapped": 5, "permutation-not-inverted": 5},
+    "order-swapped": {"permutation-not-inverted": 3, "wrong-argument": 3},
     "value-for-derivative": {"wrong-point": 3},
     "wrong-point": {"missing-factor": 4, "value-for-derivative": 4},
 }

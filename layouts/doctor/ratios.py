@@ -97,6 +97,8 @@ def _known(sizes: Mapping[int, str]) -> Iterable[tuple[float, str, int]]:
             yield 1 / size**2, f"1/{size}²", size
     pairs = [(a, b) for a in sizes for b in sizes if 1 < a < b]
     for a, b in pairs:
+        yield a / b, f"{a}/{b}", 0
+        yield b / a, f"{b}/{a}", 0
         yield float(a * b), f"{a * b}", a * b
         yield 1 / (a * b), f"1/{a * b}", a * b
 

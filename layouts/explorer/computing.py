@@ -120,12 +120,12 @@ def _listen(requests: BinaryIO, frames: queue.SimpleQueue) -> None:
 
 
 def _load(setup: dict[str, Any]) -> tuple[Mapping[str, Answer], dict[str, Any]]:
-    from layouts.expressions import load  # JAX comes with it, which takes its time
-
     module, _, name = setup["answers"].partition(":")
     answers = getattr(importlib.import_module(module), name)
     functions = {}
     for text, shapes in setup["functions"]:
+        from layouts.expressions import load  # JAX comes with it, which takes its time
+
         loaded = load(text, {key: tuple(shape) for key, shape in shapes.items()})
         functions[loaded.text] = loaded
     return answers, functions

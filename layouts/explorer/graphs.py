@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import jax.numpy as jnp
+
 from layouts.derivation.partials import IN, OUT, Axes, Letters, indexed, itself, local
 from layouts.derivation.tracing import Vertex
 from layouts.explorer import schema
@@ -98,7 +100,8 @@ class _Drawing:
             "backward": None,
         }
         pulled: Formula | None = None
-        if len(self.pairs) <= MOST_EDGES:
+        smooth = all(jnp.issubdtype(v.dtype, jnp.inexact) for v in (child, parent))
+        if smooth and len(self.pairs) <= MOST_EDGES:
             letters = Letters([*self.known])
             out = letters.fresh(child.shape, OUT)
             into = letters.fresh(parent.shape, IN)
@@ -112,7 +115,8 @@ class _Drawing:
         if pulled is not None:
             head = Derivative(Name(self.loss), Name(parent.name))
             found["backward"] = self._written(head, pulled)
-        self.pulled.setdefault(parent.name, []).append((child.name, pulled))
+        if smooth:  # whole numbers have no derivative, and pass none on
+            self.pulled.setdefault(parent.name, []).append((child.name, pulled))
         return found
 
     def _pulled(

@@ -258,11 +258,12 @@ def _array(
     name: str, role: str, formula: Formula | None, arrays: Mapping[str, np.ndarray]
 ) -> schema.Array:
     array = arrays[name]
+    real = not np.iscomplexobj(array)  # JSON has no other numbers
     return {
         "name": name,
         "shape": list(array.shape),
         "size": array.size,
-        "values": numbers(array) if array.size <= MAX_SHOWN else None,
+        "values": numbers(array) if array.size <= MAX_SHOWN and real else None,
         "edited": False,
         "role": role,  # type: ignore[typeddict-item]
         "formula": None if formula is None else written(Equation((Name(name), formula))),

@@ -52,16 +52,33 @@ class Door:
         port: that it listens on.
         token: stands in the printed address.
         session: what the token is exchanged for; the cookie's value.
+        invitations: tokens that are good for one exchange each.
     """
 
     port: int
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     session: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    invitations: set[str] = field(default_factory=set, repr=False)
 
     @property
     def url(self) -> str:
         """The address to open."""
-        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+        return self._address(self.token)
+
+    def invitation(self) -> str:
+        """An address that opens once: others can read the arguments that a browser is run with."""
+        token = secrets.token_urlsafe(32)
+        self.invitations.add(token)
+        return self._address(token)
+
+    def admits(self, token: str) -> bool:
+        """Whether a token is this start's; an invitation is used up by that."""
+        used = {one for one in self.invitations if same(token, one)}
+        self.invitations.difference_update(used)
+        return bool(used) or same(token, self.token)
+
+    def _address(self, token: str) -> str:
+        return f"http://127.0.0.1:{self.port}/?token={token}"
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -139,7 +156,7 @@ class Guard:
         tokens = [value for name, value in query if name == "token"]
         if scope["path"] != "/" or not tokens or scope["method"] not in {"GET", "HEAD"}:
             return None
-        if len(tokens) != 1 or not same(tokens[0], self.door.token):
+        if len(tokens) != 1 or not self.door.admits(tokens[0]):
             raise Refused(401, "the token is not this start's: open the address printed last")
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         return f"/?{rest}" if rest else "/"

@@ -212,7 +212,7 @@ class Array(TypedDict):
     shape: list[int]
     size: int
     values: list[Number] | None
-    """Flat; None where there are more than `caps.shown_values`."""
+    """Flat; None where there are more than `caps.shown_values`, or where they are complex."""
     edited: bool
     """Whether the values of an input came with the request."""
     role: Literal["input", "intermediate", "output"]
@@ -535,7 +535,8 @@ class Bracketings(TypedDict):
     sizes: list[int]
     """n0, ..., np from the input to the output; Jk is n_k × n_{k-1}."""
     names: list[str]
-    """What the factors are, J1 first: `∂z1/∂x`, or `J1: dot_general`."""
+    """What the factors are, J1 first: `∂z1/∂x`; a step without a name of its own is u1, u2, ...
+    `J1` and so on for a chain of sizes alone."""
     forward: Tree
     reverse: Tree
     optimal: Tree

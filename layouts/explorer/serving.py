@@ -106,9 +106,10 @@ def serve(start: Start, *, port: int, limit: float = 20.0, opened: bool = True) 
     listening = bind(port)
     with suppress(KeyboardInterrupt):
         door = Door(listening.getsockname()[1])
-        url = f"{door.url}#{start.fragment}" if start.fragment else door.url
-        print(url, flush=True)
+        place = f"#{start.fragment}" if start.fragment else ""
+        print(f"{door.url}{place}", flush=True)
         if opened:  # some browsers run in this terminal, and come back when they are left
+            url = f"{door.invitation()}{place}"
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         worker = Worker(Setup(start.functions, limit))
         server = _Server(_config(application(door, worker, ANSWERS, start.state)), worker)

@@ -132,6 +132,9 @@ def _arranged(
     stacked = form in (Form.MATRIX, Form.MATRIX_TRANSPOSED)
     equation = writer.equation(form, vec)
     own = text(equation.sides[-1]) if equation and stacked and writer.matrices else None
+    upright = form in (Form.ARRAY, Form.MATRIX_TRANSPOSED)
+    if layout is Layout.NUMERATOR and upright and into and not out:
+        layout = Layout.MIXED  # the source writes a gradient like its variable
     return cast(
         schema.Arrangement,
         {

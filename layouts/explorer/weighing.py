@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import count, islice, pairwise
 from math import prod
 from statistics import median
 from time import perf_counter
@@ -84,27 +84,31 @@ def chain_of(subject: Subject) -> tuple[list[int], list[str]] | None:
         None where a vertex has two successors, where there is one Jacobian alone, or too many.
     """
     graph = subject.linearized.graph
-    following = {source: [*targets] for source, targets in start(graph).out.items() if targets}
+    edges = start(graph).out
+    following = {source: [*targets] for source, targets in edges.items() if targets}
     path = [graph.inputs[0]]
     while len(following.get(path[-1], ())) == 1:
         path += following[path[-1]]
     if path[-1] != graph.outputs[0] or {*path[:-1]} != {*following}:
         return None
     sizes = [prod(graph.shapes[vertex]) for vertex in path]
-    if graph.labels[path[-1]] == "output" and len(path) > 2 and sizes[-1] == sizes[-2]:
-        path, sizes = path[:-1], sizes[:-1]  # what is returned is made before
-    if not 3 <= len(path) <= MAX_FACTORS + 1:
+    named = (subject.program.paths(subject.wrt, 1) or [()])[0][::-1]
+    known = [prod(subject.program.vertex(name).shape) for name in named]
+    passed_on = not any(term.factors for term in edges[path[-2]][path[-1]])
+    if known != sizes and passed_on and sizes[-1] == sizes[-2]:
+        sizes = sizes[:-1]  # what is returned is made before
+    if not 3 <= len(sizes) <= MAX_FACTORS + 1:
         return None
-    return sizes, _factor_names(subject, [graph.labels[vertex] for vertex in path], sizes)
+    return sizes, _factor_names(subject, named if known == sizes else (), len(sizes) - 1)
 
 
-def _factor_names(subject: Subject, labels: Sequence[str], sizes: Sequence[int]) -> list[str]:
-    """`∂z1/∂W` where the chain is that of the named vertices, else the primitives' names."""
-    paths = subject.program.paths(subject.wrt, 1) or [()]
-    names = paths[0][::-1]
-    if [prod(subject.program.vertex(name).shape) for name in names] == list(sizes):
-        return [f"∂{child}/∂{parent}" for parent, child in pairwise(names)]
-    return [f"J{k}: {label}" for k, label in enumerate(labels[1:], start=1)]
+def _factor_names(subject: Subject, named: Sequence[str], factors: int) -> list[str]:
+    """`∂z1/∂W1`, the first next to the input; what has no name of its own is u1, u2, ..."""
+    if not named:
+        taken = {vertex.name for vertex in subject.program.vertices}
+        spare = (name for name in map("u{}".format, count(1)) if name not in taken)
+        named = [subject.wrt, *islice(spare, factors - 1), subject.out_name]
+    return [f"∂{child}/∂{parent}" for parent, child in pairwise(named)]
 
 
 def bracketings_of(sizes: Sequence[int], names: Sequence[str] = ()) -> schema.Bracketings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import gcd
+from math import gcd, inf
 
 from layouts.formulas.factors import Atom, Diagonal, Factor, Term, array, entrywise, times
 from layouts.formulas.plain import is_applied_to, names, transposes
@@ -286,6 +286,8 @@ def _over(term: Term) -> tuple[complex, Formula]:
     if not isinstance(formula, Quotient) or isinstance(coefficient, complex) or not term.below:
         return coefficient, formula
     sign, size = (-1, -coefficient) if coefficient < 0 else (1, coefficient)
+    if not 1e-300 < size < inf:
+        return coefficient, formula
     if size == int(size) and size != 1:
         above = replace(term, below=(), numbers=(Number(int(size)), *term.numbers)).body
         return sign, Quotient(above, formula.below)

@@ -195,11 +195,12 @@ class Values:
                 value, *others = apart(self, value, exponentials)
                 pending += [(v, exponent) for v in others]
             scale = scale_of(value)
+            raised = None if scale is None else _power(scale, exponent)
             if value.head == "product" and len(value.operands) <= MOST_OPERANDS:
                 inner = zip(value.operands, value.detail, strict=True)
                 pending += [(base, power * exponent) for base, power in inner][::-1]
-            elif scale is not None and (scale != 0 or exponent > 0):
-                coefficient *= scale**exponent
+            elif raised is not None:
+                coefficient *= raised
                 pending += [(operand, exponent) for operand in value.operands]
             else:
                 if is_call(value, "sqrt") and exponent % 2 == 0:
@@ -248,3 +249,13 @@ class Values:
             opposite = self.indicator(condition.operands[0])
             return self.add([(1, self.number(1)), (-1, opposite)])
         return self.make("indicator", (condition,))
+
+
+def _power(scale: Number, exponent: int) -> Number | None:
+    """A coefficient's power; None where there is none, or none that a float can hold."""
+    if scale == 0 and exponent <= 0:
+        return None
+    try:
+        return scale**exponent
+    except OverflowError:
+        return None

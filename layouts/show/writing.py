@@ -187,7 +187,8 @@ def _scaled(size: complex, term: Value, operand: Callable[[Value], Text]) -> Tex
     if size == 1:
         return operand(term)
     text, binding = operand(term)
-    inverse = 0 if isinstance(size, complex) else 1 / size
+    # One divided by the least of floats is infinite.
+    inverse = 0 if isinstance(size, complex) or abs(size) < 1e-300 else 1 / size
     if abs(inverse) > 1.5 and abs(inverse - round(inverse)) < 1e-6 * inverse:
         over = f"/ {round(inverse)}"
         return (

@@ -246,6 +246,7 @@ class Page {
     const { tab, sizes, check } = this.store.get();
     this.tabs.choose(tab);
     const { view, arrangement } = this;
+    this.weigh.turn(arrangement);
     const key = tab === "read" ? `read ${arrangement.layout}` : tab;
     if (this.opened.has(key)) return;
     for (const one of this.opened) if (one.startsWith("read ") && tab === "read") this.opened.delete(one);

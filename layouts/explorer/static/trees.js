@@ -14,7 +14,15 @@ const MOST_SLIDER = 400;
  */
 export function makeWeigh({ chain, measure, sized }) {
   const root = el("div");
-  const weigh = { root, view: null, which: 0 };
+  const weigh = { root, view: null, which: 0, reversed: false };
+
+  /** Draw the products in the layout's order of multiplication. */
+  weigh.turn = ({ layout }) => {
+    const reversed = layout === "denominator";
+    if (reversed === weigh.reversed) return;
+    weigh.reversed = reversed;
+    if (weigh.answer && weigh.parts) draw(weigh.answer);
+  };
 
   weigh.use = (view, sizes) => {
     weigh.view = view;
@@ -92,7 +100,7 @@ export function makeWeigh({ chain, measure, sized }) {
     weigh.answer = found;
     const { trees, said } = weigh.parts;
     const most = Math.max(found.forward.total, found.reverse.total, 1);
-    fill(trees, ORDERS.map(([key, title, how]) => order(title, how, found[key], most, found[key].total === found.optimal.total)));
+    fill(trees, ORDERS.map(([key, title, how]) => order(title, how, weigh.reversed ? transposed(found[key]) : found[key], most, found[key].total === found.optimal.total)));
     const cheaper = { forward: "Forward is the cheaper of the two ends", reverse: "Reverse is the cheaper of the two ends", equal: "Forward and reverse cost the same" }[found.cheaper];
     const gain = Math.min(found.forward.total, found.reverse.total) / Math.max(1, found.optimal.total);
     fill(said, cheaper ? `${cheaper}; ${gain > 1.005 ? `the best bracketing takes ${gain.toFixed(gain < 10 ? 1 : 0)} times fewer multiplications.` : "no bracketing beats it."}` : "");
@@ -110,6 +118,15 @@ export function makeWeigh({ chain, measure, sized }) {
     if (chosen) pick.focus();
   };
   return weigh;
+}
+
+/** The transpose of a product: the transposes of its factors the other way round, as dear as before. */
+function transposed(tree) {
+  const turned = { ...tree, rows: tree.columns, columns: tree.rows };
+  if (!tree.left) return { ...turned, name: `${tree.name}ᵀ`, text: `${tree.name}ᵀ` };
+  const [left, right] = [transposed(tree.right), transposed(tree.left)];
+  const bracketed = (one) => (one.left ? `(${one.text})` : one.text);
+  return { ...turned, left, right, text: `${bracketed(left)} ${bracketed(right)}` };
 }
 
 /** What the factors are, where they have names. */
