@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from layouts.explorer.refusals import MOST_BYTES
-from layouts.explorer.serving import Start, serve
 from tests import explorer_served
 from tests.explorer_served import ROOT, until
 
@@ -199,20 +198,32 @@ def test_an_export_opens_alone(served):
     assert served.ask("export", {"source": 1})[0] == 422
 
 
-def test_the_browser_is_given_an_address_that_opens_once(monkeypatch, capsys):
-    opened = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr("layouts.explorer.serving._Server.serve", _served_nothing)
-    serve(Start("wrt=W"), port=0)
-    printed = capsys.readouterr().out.strip()
-    assert until(lambda: opened)
-    assert printed.partition("token=")[0] == opened[0].partition("token=")[0]
-    assert printed != opened[0] and printed.endswith("#wrt=W") and opened[0].endswith("#wrt=W")
+OPENING = """
+import time, webbrowser
+from layouts.explorer import serving
 
+opened = []
+webbrowser.open = opened.append
 
-async def _served_nothing(self, sockets):
+async def nothing(self, sockets):
     for one in sockets:
         one.close()
+
+serving._Server.serve = nothing
+serving.serve(serving.Start("wrt=W"), port=0)
+while not opened:
+    time.sleep(0.05)
+print(opened[0])
+"""
+
+
+def test_the_browser_is_given_an_address_that_opens_once():
+    """In a process of its own, since serving takes over signals and the event loop."""
+    command = [sys.executable, "-c", OPENING]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    printed, opened = run.stdout.split()
+    assert printed.partition("token=")[0] == opened.partition("token=")[0]
+    assert printed != opened and printed.endswith("#wrt=W") and opened.endswith("#wrt=W")
 
 
 # How it ends.
