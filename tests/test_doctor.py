@@ -337,3 +337,34 @@ def test_a_jacobian_in_the_place_of_its_transpose():
 
     found = diagnose(jax.nn.log_softmax, backward, normal(5))
     assert found.findings[0].kind == "operand-not-transposed"
+
+
+MISFITS = {
+    "dD @ X": {"operand-not-transposed"},
+    "X.T @ dD": {"order-swapped"},
+    "X @ dD": {"operand-not-transposed", "order-swapped"},
+}
+
+
+@pytest.mark.parametrize("formula", MISFITS)
+def test_a_formula_whose_shapes_do_not_fit_is_mended(formula):
+    rng = np.random.default_rng(4)
+    W, X = rng.standard_normal((4, 3)), rng.standard_normal((3, 5))
+    found = diagnose(lambda W, X: W @ X, formula, W, X)
+    assert {finding.kind for finding in found.findings} == MISFITS[formula]
+    assert {finding.right for finding in found.findings} == {"dD Xᵀ"}
+    assert diagnose(lambda W, X: W @ X, found.findings[0].right, W, X).ok
+
+
+def test_only_the_occurrence_that_does_not_fit_is_turned():
+    rng = np.random.default_rng(5)
+    W, X = rng.standard_normal((4, 3)), rng.standard_normal((3, 5))
+    formula = "(dD * (1 - tanh(W @ X)**2)) @ X"
+    (finding,) = diagnose(lambda W, X: jnp.tanh(W @ X), formula, W, X).findings
+    assert finding.right == "(dD ⊙ (1 - tanh(W X)²)) Xᵀ"
+
+
+def test_a_misfit_that_nothing_mends_is_refused():
+    W, X = np.ones((4, 3)), np.ones((3, 5))
+    with pytest.raises(LayoutError, match="shapes that fit"):
+        diagnose(lambda W, X: W @ X, "dD * X", W, X)
