@@ -1,12 +1,12 @@
 """`layouts serve`: a socket on 127.0.0.1, its address on standard output, then the server."""
 
 import asyncio
+import signal
 import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -104,7 +104,10 @@ def serve(start: Start, *, port: int, limit: float = 20.0, opened: bool = True) 
         LayoutError: the port cannot be had.
     """
     listening = bind(port)
-    with suppress(KeyboardInterrupt):
+    # Raised just anywhere, in a callback say, a KeyboardInterrupt may get lost.
+    interrupted = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    try:
         door = Door(listening.getsockname()[1])
         place = f"#{start.fragment}" if start.fragment else ""
         print(f"{door.url}{place}", flush=True)
@@ -112,8 +115,10 @@ def serve(start: Start, *, port: int, limit: float = 20.0, opened: bool = True) 
             url = f"{door.invitation()}{place}"
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         worker = Worker(Setup(start.functions, limit))
-        server = _Server(_config(application(door, worker, ANSWERS, start.state)), worker)
-        asyncio.run(server.serve(sockets=[listening]))
+        config = _config(application(door, worker, ANSWERS, start.state))
+        asyncio.run(_Server(config, worker, interrupted).serve(sockets=[listening]))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _config(app: Guard) -> uvicorn.Config:
@@ -135,9 +140,13 @@ def _config(app: Guard) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Stops the worker first, so that no answer is waited for."""
 
-    def __init__(self, config: uvicorn.Config, worker: Worker):
+    def __init__(self, config: uvicorn.Config, worker: Worker, interrupted: threading.Event):
         super().__init__(config)
-        self.worker = worker
+        self.worker, self.interrupted = worker, interrupted
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.should_exit = self.should_exit or self.interrupted.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self.worker.close()
