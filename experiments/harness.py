@@ -10,7 +10,8 @@ import platform
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,8 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
+from rich.errors import LiveError
+from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -222,3 +225,19 @@ def interleaved_seconds(
                 jax.block_until_ready(function())
             seconds[name].append((time.perf_counter() - start) / inner)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+@contextmanager
+def progress(name: str, steps: int) -> Iterator[Callable[[Any], None]]:
+    """A bar on a terminal that shows no other; yields what to call after each step."""
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(name, total=steps)
+    try:
+        bar.start()
+    except LiveError:  # all experiments together have a bar of their own
+        bar.disable = True
+    try:
+        yield lambda _: bar.advance(task)
+    finally:
+        bar.stop()

@@ -9,13 +9,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from experiments import harness, scaling_figure, scaling_processes
-from experiments.harness import Claims, Grid, Result
+from experiments.harness import Claims, Grid, Result, progress
 from experiments.published import amount
 from experiments.scaling_joint import TOLERANCE, advance, asked_run, join, parser
 from experiments.scaling_processes import Process, ProcessLost
 from experiments.scaling_run import Run, cores
 from experiments.scaling_worker import FAILED, REFUSED
-from experiments.tangent import progress
 from layouts.errors import LayoutError
 
 MODES = ("strong", "weak")

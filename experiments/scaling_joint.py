@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments import harness, scaling_processes
+from experiments.harness import progress
 from experiments.published import amount
 from experiments.scaling_processes import Event, Process, ProcessLost
 from experiments.scaling_run import Run
-from experiments.tangent import progress
 from layouts.errors import LayoutError
 
 TOLERANCE = 1e-12  # of an error relative to the largest entry

@@ -4,21 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.errors import LiveError
-from rich.progress import Progress
 
 import layouts
 from experiments import style, training
-from experiments.harness import Claims, Grid, Result, main, relative_error
+from experiments.harness import Claims, Grid, Result, main, progress, relative_error
 from layouts import chains
 from layouts.counting import count
 
@@ -104,22 +100,6 @@ def accumulate(name: str, params: Any, images: jax.Array, batch: int, **options:
     with progress(name, steps) as report:
         found = layouts.gram(logits, in_axes=SHARED, batch_size=batch, progress=report, **options)
         return jax.tree.map(np.asarray, jax.block_until_ready(jax.jit(found)(params, images)))
-
-
-@contextmanager
-def progress(name: str, steps: int) -> Iterator[Callable[[Any], None]]:
-    """A bar on a terminal that shows no other; yields what to call after each step."""
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(name, total=steps)
-    try:
-        bar.start()
-    except LiveError:  # all experiments together have a bar of their own
-        bar.disable = True
-    try:
-        yield lambda _: bar.advance(task)
-    finally:
-        bar.stop()
 
 
 def dense_jacobian(params: Any, images: jax.Array) -> jax.Array:

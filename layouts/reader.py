@@ -4,7 +4,7 @@ Calls are read as if their body stood in their place, short scans as their steps
 this module, `layouts.rules` and `layouts.counting` read jaxprs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,17 +118,7 @@ class _Reader:
         self, jaxpr: Jaxpr, constants: Sequence[Value], arguments: Sequence[Value]
     ) -> list[Value]:
         """Read a jaxpr's equations; returns what its outputs are."""
-        environment: dict[Var, Value] = {}
-        environment.update(zip(jaxpr.constvars, constants, strict=True))
-        environment.update(zip(jaxpr.invars, arguments, strict=True))
-
-        def lookup(atom: Any) -> Value:
-            return _literal(atom) if isinstance(atom, Literal) else environment[atom]
-
-        for equation in jaxpr.eqns:
-            operands = [lookup(atom) for atom in equation.invars]
-            environment.update(zip(equation.outvars, self.step(equation, operands), strict=True))
-        return [lookup(atom) for atom in jaxpr.outvars]
+        return walk(jaxpr, constants, arguments, self.step, _literal)
 
     def body(self, closed: Any, arguments: Sequence[Value]) -> list[Value]:
         """Read a jaxpr, closed or not, in the place where it is called."""
@@ -268,6 +258,43 @@ def _literal(atom: Literal) -> Known:
     aval: Any = atom.aval
     value = np.asarray(atom.val, dtype=aval.dtype)
     return Known(value, None, number if np.ndim(number) == 0 else None)
+
+
+def walk(
+    jaxpr: Jaxpr,
+    constants: Sequence[Any],
+    arguments: Sequence[Any],
+    step: Callable[[JaxprEqn, list[Any]], Sequence[Any]],
+    literal: Callable[[Literal], Any] = lambda atom: atom.val,
+) -> list[Any]:
+    """Go through a jaxpr's equations in their order, whatever stands for its variables.
+
+    Args:
+        jaxpr: the program.
+        constants: what stands for the arrays that it holds.
+        arguments: what stands for its inputs.
+        step: makes of an equation, and what stands for its operands, what stands for its results.
+        literal: makes what stands for a number in the program.
+
+    Returns:
+        What stands for its outputs.
+
+    Example:
+        >>> closed = jax.make_jaxpr(lambda x: 2.0 * x + 1.0)(3.0)
+        >>> (result,) = walk(closed.jaxpr, closed.consts, [3.0], bind)
+        >>> float(result)
+        7.0
+    """
+    known: dict[Var, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
+    known.update(zip(jaxpr.invars, arguments, strict=True))
+
+    def lookup(atom: Any) -> Any:
+        return literal(atom) if isinstance(atom, Literal) else known[atom]
+
+    for equation in jaxpr.eqns:
+        operands = [lookup(atom) for atom in equation.invars]
+        known.update(zip(equation.outvars, step(equation, operands), strict=True))
+    return [lookup(atom) for atom in jaxpr.outvars]
 
 
 def bind(equation: JaxprEqn, values: Sequence[Any]) -> list[jax.Array]:

@@ -11,7 +11,7 @@ import jax
 
 from layouts.axes import Axis, Label
 from layouts.derivation.tracing import Vertex, place_name
-from layouts.formulas.indexing import index_form
+from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.summands import Summand, combined
 from layouts.formulas.tree import (
     Delta,
@@ -112,11 +112,6 @@ def local(
         return combined([writer.summand(term, out, into, letters) for term in terms])
 
     return Local(child, parent, write)
-
-
-def indexed(array: Formula, axes: Axes) -> Entry:
-    """`X[l,j]`; an axis of size one is read at 0."""
-    return Entry(array, tuple(Number(0) if letter is None else letter for letter in axes))
 
 
 def itself(child: Vertex, parent: Vertex, out: Axes, into: Axes) -> Derivative:

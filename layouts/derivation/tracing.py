@@ -26,7 +26,7 @@ from layouts.naming.residuals import familiar
 from layouts.naming.units import unit_of
 from layouts.naming.written import is_open, open_parts, written
 from layouts.nodes import Shape
-from layouts.reader import bind
+from layouts.reader import bind, walk
 from layouts.show.values import Value, Values
 from layouts.transforms import leaf_names
 
@@ -160,10 +160,6 @@ def trace(
         return fun(*jax.tree.unflatten(treedef, leaves))
 
     counted = [place for place, leaf in enumerate(leaves) if _counts(leaf)]
-    results = jax.tree.leaves(jax.eval_shape(flat, *leaves))
-    if len(results) != 1:
-        remedy = "derive each output on its own: lambda *args: f(*args)[0]"
-        raise LayoutError("the function's result", "one array", f"{len(results)} arrays", remedy)
     closed = jax.make_jaxpr(_inlined(on_paper(flat, counted)))(*leaves)
     return _Tracing(closed.jaxpr, closed.consts, names, out_name).program()
 
@@ -180,26 +176,21 @@ def _inlined(fun: Callable) -> Callable:
     """The same function without calls, but for those that people write as one."""
 
     def run(jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-        known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
+        return walk(jaxpr, constants, arguments, step)
 
-        def lookup(atom: Any) -> Any:
-            return atom.val if isinstance(atom, Literal) else known[atom]
-
-        for equation in jaxpr.eqns:
-            operands = [lookup(atom) for atom in equation.invars]
-            body = equation.params.get("jaxpr")
-            results: Sequence[Any]
-            if equation.primitive.name in ("jit", "pjit") and body and not unit_of(equation):
-                results = run(body.jaxpr, body.consts, operands)
-            else:
-                results = bind(equation, operands)
-            known.update(zip(equation.outvars, results, strict=True))
-        return [lookup(atom) for atom in jaxpr.outvars]
+    def step(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
+        body = equation.params.get("jaxpr")
+        if equation.primitive.name in ("jit", "pjit") and body and not unit_of(equation):
+            return run(body.jaxpr, body.consts, operands)
+        return bind(equation, operands)
 
     def inlined(*leaves: Any) -> Any:
         closed = jax.make_jaxpr(fun)(*leaves)
-        (result,) = run(closed.jaxpr, closed.consts, leaves)
-        return result
+        if len(closed.out_avals) != 1:
+            received = f"{len(closed.out_avals)} arrays"
+            remedy = "derive each output on its own: lambda *args: f(*args)[0]"
+            raise LayoutError("the function's result", "one array", received, remedy)
+        return run(closed.jaxpr, closed.consts, leaves)[0]
 
     return inlined
 

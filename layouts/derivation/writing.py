@@ -13,13 +13,13 @@ import jax
 from layouts.conventions import Convention, Layout
 from layouts.conventions.cells import Form
 from layouts.derivation.folding import folded
-from layouts.derivation.partials import IN, OUT, Letters, Local, indexed, itself, local
+from layouts.derivation.partials import IN, OUT, Letters, Local, itself, local
 from layouts.derivation.steps import Derivation, Step
 from layouts.derivation.tracing import Program, Vertex
 from layouts.derivation.truth import Truth
 from layouts.formulas.abbreviating import abbreviated
 from layouts.formulas.evaluating import evaluate
-from layouts.formulas.indexing import index_form
+from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.kronecker import kronecker_form
 from layouts.formulas.matrices import matrix_form
 from layouts.formulas.primes import definitions_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -54,13 +54,7 @@ class Bench:
     def trials(self) -> tuple[list[Trial], Finding | None]:
         """The candidate at every input, or why that cannot be."""
         trials: list[Trial] = []
-        count = 1 if self.candidate.fixed else 1 + PERTURBATIONS
-        for number in range(count):
-            leaves = self.case.leaves if number == 0 else perturbed(self.case.leaves, number)
-            cotangent = self.cotangent if number == 0 else cotangent_like(self.out, number)
-            right = self.case.right(leaves, cotangent)
-            if number and not all(np.isfinite(array).all() for array in right.values()):
-                continue  # outside the function's domain
+        for leaves, cotangent, right in self.inputs():
             given, failure = self.given(leaves, cotangent)
             if failure is not None:
                 return trials, failure
@@ -74,6 +68,17 @@ class Bench:
                         "not-deterministic", "two calls give two results", leaf
                     )
         return trials, None
+
+    def inputs(self) -> Iterator[tuple[Sequence[Any], Any, dict[int, np.ndarray]]]:
+        """The arguments' leaves, a cotangent, and the gradients there: the caller's own first."""
+        count = 1 if self.candidate.fixed else 1 + PERTURBATIONS
+        for number in range(count):
+            leaves = self.case.leaves if number == 0 else perturbed(self.case.leaves, number)
+            cotangent = self.cotangent if number == 0 else cotangent_like(self.out, number)
+            right = self.case.right(leaves, cotangent)
+            if number and not all(np.isfinite(array).all() for array in right.values()):
+                continue  # outside the function's domain
+            yield leaves, cotangent, right
 
     def given(
         self, leaves: Sequence[Any], cotangent: Any

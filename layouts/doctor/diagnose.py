@@ -61,13 +61,16 @@ def diagnose(
         raise LayoutError("kind", "'vjp' or 'jacobian'", repr(kind), "pass one of these")
     case = Case.of(fun, args, argnums)
     found = as_candidate(candidate, len(case.places), case.several, case.names)
-    if found.text and len(case.wanted) == 1:
-        unfit = misfit(case, found)
-        if unfit is not None:
-            return unfit
     if kind == "jacobian":
         found = _of_jacobian(found, case)
-    return _Examination(case, found, cotangent).diagnosis()
+    examination = _Examination(case, found, cotangent)
+    try:
+        return examination.diagnosis()
+    except LayoutError:
+        unfit = misfit(examination.bench) if found.text and len(case.wanted) == 1 else None
+        if unfit is None:
+            raise
+        return unfit
 
 
 class _Examination:

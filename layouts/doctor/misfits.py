@@ -11,20 +11,16 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, count, islice, permutations
 from typing import Any
 
-import jax
-import numpy as np
-
-from layouts.doctor.candidates import Candidate, of_formula
-from layouts.doctor.case import Case
+from layouts.doctor.bench import Bench
+from layouts.doctor.candidates import of_formula
 from layouts.doctor.changes import text
-from layouts.doctor.evidence import cotangent_like, perturbed, tolerance
+from layouts.doctor.evidence import tolerance
 from layouts.doctor.report import Diagnosis, Finding
 from layouts.doctor.results import close
 from layouts.errors import LayoutError
 from layouts.formulas.parsing import parse
 from layouts.formulas.tree import Derivative, Formula, Name, Product, Transpose
 
-INPUTS = 4
 # So many matrices are turned at once, in products of so many factors, in all so many ways.
 MOST_TURNED = 2
 MOST_FACTORS = 4
@@ -33,60 +29,52 @@ MOST_WAYS = 1_000
 Slip = tuple[str, str]
 
 
-def misfit(case: Case, candidate: Candidate) -> Diagnosis | None:
+def misfit(bench: Bench) -> Diagnosis | None:
     """Diagnose a formula that cannot be evaluated at the arguments' shapes.
 
     Args:
-        case: the function at its arguments, differentiated by one of them.
-        candidate: a formula.
+        bench: the function at its arguments, differentiated by one of them, and a formula.
 
     Returns:
         The mistake whose mending gives the true gradient; None where the formula has a value, or
         where no mending is found.
     """
-    inputs = _inputs(case)
+    case, written = bench.case, bench.candidate.text
+    inputs = list(bench.inputs())
     try:
-        candidate.call(inputs[0][1], *inputs[0][0])
+        bench.candidate.call(inputs[0][1], *case.args)
         return None
     except LayoutError:
-        formula = parse(candidate.text)
+        formula = parse(written)
     (wanted,) = case.wanted
-    right = [case.right(jax.tree.leaves(args), cotangent)[wanted] for args, cotangent in inputs]
-    precision = tolerance([*case.leaves, inputs[0][1]])
-    ways = islice(_mended(formula), MOST_WAYS)
-    for tried, (mended, slips) in enumerate(ways, start=1):
+    precision = tolerance([*case.leaves, bench.out])
+    for tried, (mended, slips) in enumerate(islice(_mended(formula), MOST_WAYS), start=1):
         call = of_formula(mended, case.names)
-        if all(
-            _gives(call, *point, true, precision) for point, true in zip(inputs, right, strict=True)
-        ):
-            name = case.names[wanted]
-            findings = [
+
+        def gives(leaves: Sequence[Any], cotangent: Any, right: Any, call: Any = call) -> bool:
+            try:
+                (value,) = call(cotangent, *case.unflatten(leaves))
+            except LayoutError:
+                return False
+            return close(value, right[wanted], precision)
+
+        if all(gives(*point) for point in inputs):
+            shown, name = text(mended), case.names[wanted]
+            findings = tuple(
                 Finding(
-                    kind, f"{words}, so that the shapes do not fit", f"write {text(mended)}", 0.0,
-                    name, wrong=candidate.text, right=text(mended), inputs=INPUTS,
+                    kind,
+                    f"{words}, so that the shapes do not fit",
+                    f"write {shown}",
+                    0.0,
+                    name,
+                    wrong=written,
+                    right=shown,
+                    inputs=len(inputs),
                 )
                 for kind, words in slips
-            ]  # fmt: skip
-            return Diagnosis("mistake", tuple(findings), (), tried, INPUTS)
+            )
+            return Diagnosis("mistake", findings, (), tried, len(inputs))
     return None
-
-
-def _inputs(case: Case) -> list[tuple[tuple, Any]]:
-    """The arguments and others of their kind, each with a random cotangent."""
-    out = jax.eval_shape(case.flat_array, *case.leaves)
-    found = []
-    for seed in range(INPUTS):
-        leaves = perturbed(case.leaves, seed) if seed else case.leaves
-        found.append((case.unflatten(leaves), cotangent_like(out, seed)))
-    return found
-
-
-def _gives(call: Any, args: tuple, cotangent: Any, right: np.ndarray, precision: float) -> bool:
-    try:
-        (value,) = call(cotangent, *args)
-    except LayoutError:
-        return False
-    return value.shape == right.shape and close(value, right, precision)
 
 
 def _mended(formula: Formula) -> Iterator[tuple[Formula, Sequence[Slip]]]:

@@ -43,32 +43,27 @@ def of_orders(replay: Replay) -> Iterator[Found]:
                 4,
                 Rewrite(cotangents={variable: turn}),
             )
-    for number, step in enumerate(replay.steps):
-        if step.name != "dot_general" or number in replay.labels.whole:
+    for number, place, operand in _operands(replay, "dot_general"):
+        if number in replay.labels.whole:
             continue
-        for place, operand in enumerate(step.operands):
-            if operand is None:
-                continue
-            source = _before_reshape(replay, operand)
-            shape = np.shape(tape.values[source])
-            for words, turn in turns(np.shape(tape.values[operand])):
-                value = _read(operand, np.shape(tape.values[operand]), turn)
-                yield (
-                    "operand-not-transposed",
-                    f"an operand of a product is transposed, or should be: {words}",
-                    "the Jacobian's transpose carries cotangents back",
-                    3,
-                    Rewrite(operands={(number, place): value}, until=frozenset(step.results)),
-                )
-            for words, reorder in reorders(shape):
-                value = _read(source, np.shape(tape.values[operand]), reorder)
-                yield (
-                    "vec-order",
-                    f"an operand of a product, of shape {shape}, is {words}",
-                    FIX,
-                    4,
-                    Rewrite(operands={(number, place): value}, until=frozenset(step.results)),
-                )
+        source = _before_reshape(replay, operand)
+        shape = np.shape(tape.values[source])
+        for words, turn in turns(np.shape(tape.values[operand])):
+            yield (
+                "operand-not-transposed",
+                f"an operand of a product is transposed, or should be: {words}",
+                "the Jacobian's transpose carries cotangents back",
+                3,
+                _instead(replay, number, place, operand, turn),
+            )
+        for words, reorder in reorders(shape):
+            yield (
+                "vec-order",
+                f"an operand of a product, of shape {shape}, is {words}",
+                FIX,
+                4,
+                _instead(replay, number, place, source, reorder),
+            )
 
 
 def _before_reshape(replay: Replay, variable: int) -> int:
@@ -179,21 +174,32 @@ def of_mixtures(replay: Replay) -> Iterator[Found]:
                 4,
                 Rewrite(cotangents={variable: lambda array: array * np.eye(len(array))}),
             )
-    for number, step in enumerate(replay.steps):
-        if step.name not in ("dot_general", "mul") or not tape.places(step):
+    for number, place, operand in _operands(replay, "dot_general", "mul"):
+        if not tape.places(replay.steps[number]):
             continue
-        for place, operand in enumerate(step.operands):
-            if operand is None:
-                continue
-            for words, mixture in _mixtures(np.shape(tape.values[operand])):
-                value = _read(operand, np.shape(tape.values[operand]), mixture)
-                yield (
-                    "flattened-batch",
-                    f"in place of each entry of a factor stands {words}",
-                    "each entry has a factor of its own",
-                    5,
-                    Rewrite(operands={(number, place): value}, until=frozenset(step.results)),
-                )
+        for words, mixture in _mixtures(np.shape(tape.values[operand])):
+            yield (
+                "flattened-batch",
+                f"in place of each entry of a factor stands {words}",
+                "each entry has a factor of its own",
+                5,
+                _instead(replay, number, place, operand, mixture),
+            )
+
+
+def _operands(replay: Replay, *names: str) -> Iterator[tuple[int, int, int]]:
+    """The variables that steps of these names take: step, place, variable."""
+    for number, step in enumerate(replay.steps):
+        for place, operand in enumerate(step.operands if step.name in names else ()):
+            if operand is not None:
+                yield number, place, operand
+
+
+def _instead(replay: Replay, number: int, place: int, source: int, reorder: Reorder) -> Rewrite:
+    """Another array in an operand's place, made of a variable."""
+    step = replay.steps[number]
+    value = _read(source, np.shape(replay.tape.values[step.operands[place]]), reorder)  # type: ignore[index]
+    return Rewrite(operands={(number, place): value}, until=frozenset(step.results))
 
 
 def _mixtures(shape: tuple[int, ...]) -> Iterator[tuple[str, Reorder]]:

@@ -7,10 +7,10 @@ from functools import wraps
 from typing import Any
 
 import jax
-from jax.extend.core import Jaxpr, JaxprEqn, Literal, jaxprs_in_params
+from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 from layouts.errors import LayoutError
-from layouts.reader import bind
+from layouts.reader import bind, walk
 
 CUSTOM = "custom_vjp_call"
 # Calls that are read as if their body stood in their place, where it holds a custom_vjp.
@@ -76,14 +76,11 @@ def _is_custom(equation: JaxprEqn) -> bool:
 
 def _evaluate(jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
     """Run a jaxpr with its custom_vjps replaced."""
-    known: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
-    known.update(zip(jaxpr.invars, arguments, strict=True))
-    for equation in jaxpr.eqns:
-        atoms = equation.invars
-        operands = [a.val if isinstance(a, Literal) else known[a] for a in atoms]
-        run = _run if _is_custom(equation) else bind
-        known.update(zip(equation.outvars, run(equation, operands), strict=True))
-    return [a.val if isinstance(a, Literal) else known[a] for a in jaxpr.outvars]
+
+    def step(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
+        return (_run if _is_custom(equation) else bind)(equation, operands)
+
+    return walk(jaxpr, constants, arguments, step)
 
 
 def _run(equation: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:

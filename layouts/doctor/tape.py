@@ -15,12 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, JaxprEqn, Literal
+from jax.extend.core import Jaxpr, JaxprEqn
 
 from layouts.doctor import plain
 from layouts.naming.paper import on_paper
 from layouts.naming.units import unit_of
-from layouts.reader import bind
+from layouts.reader import bind, walk
 
 CALLS = ("jit", "pjit", "closed_call", "core_call")
 
@@ -117,8 +117,7 @@ def listing(fun: Callable, leaves: Sequence[Any]) -> Listing:
     found = Listing()
     found.inputs = tuple(range(len(leaves)))
     found.count = len(leaves)
-    atoms: dict[Any, Any] = dict(zip(closed.jaxpr.invars, found.inputs, strict=True))
-    (output,) = _flatten(found, closed.jaxpr, closed.consts, atoms)
+    (output,) = _flatten(found, closed.jaxpr, closed.consts, found.inputs)
     found.output = output if isinstance(output, int) else None
     return found
 
@@ -129,38 +128,33 @@ class _Constant:
 
 
 def _flatten(
-    found: Listing, jaxpr: Jaxpr, constants: Sequence[Any], atoms: dict[Any, Any]
+    found: Listing, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]
 ) -> list[Any]:
     """Append a jaxpr's equations, its variables numbered; returns its outputs."""
-    for var, array in zip(jaxpr.constvars, constants, strict=True):
-        atoms[var] = _Constant(array)
 
-    def lookup(atom: Any) -> Any:
-        return _Constant(atom.val) if isinstance(atom, Literal) else atoms[atom]
-
-    for equation in jaxpr.eqns:
-        operands = [lookup(atom) for atom in equation.invars]
+    def step(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
         body = _body(equation)
+        variables = tuple(n for n in operands if isinstance(n, int))
         if body is not None:
-            inner = dict(zip(body.jaxpr.invars, operands, strict=True))
-            outputs = _flatten(found, body.jaxpr, body.consts, inner)
-            variables = tuple(n for n in operands if isinstance(n, int))
+            outputs = _flatten(found, body.jaxpr, body.consts, operands)
             if len(outputs) == 1 and isinstance(outputs[0], int) and variables:
                 name = str(equation.params.get("name", "")).strip("_")
                 found.groups.append(Group(name, variables, outputs[0]))
-        else:
-            outputs = list(range(found.count, found.count + len(equation.outvars)))
-            found.count += len(outputs)
-            found.steps.append(
-                Step(
-                    equation,
-                    tuple(n if isinstance(n, int) else None for n in operands),
-                    tuple(None if isinstance(n, int) else n.value for n in operands),
-                    tuple(outputs),
-                )
+            return outputs
+        outputs = list(range(found.count, found.count + len(equation.outvars)))
+        found.count += len(outputs)
+        found.steps.append(
+            Step(
+                equation,
+                tuple(n if isinstance(n, int) else None for n in operands),
+                tuple(None if isinstance(n, int) else n.value for n in operands),
+                tuple(outputs),
             )
-        atoms.update(zip(equation.outvars, outputs, strict=True))
-    return [lookup(atom) for atom in jaxpr.outvars]
+        )
+        return outputs
+
+    held = [_Constant(array) for array in constants]
+    return walk(jaxpr, held, arguments, step, lambda atom: _Constant(atom.val))
 
 
 def _body(equation: JaxprEqn) -> Any:

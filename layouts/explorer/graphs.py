@@ -11,11 +11,12 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from layouts.derivation.partials import IN, OUT, Axes, Letters, indexed, itself, local
+from layouts.derivation.partials import IN, OUT, Axes, Letters, itself, local
 from layouts.derivation.tracing import Vertex
 from layouts.explorer import schema
 from layouts.explorer.subject import Subject
 from layouts.explorer.writing import written
+from layouts.formulas.indexing import indexed
 from layouts.formulas.matrices import matrix_form
 from layouts.formulas.summands import Summand, combined
 from layouts.formulas.summands import written as sum_of

@@ -146,11 +146,6 @@ class Term:
         factors = tuple(factor.T for factor in reversed(self.factors))
         return replace(self, sides=self.sides[::-1], factors=factors)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is one factor alone."""
-        return len(self.factors) == 1 and not self.numbers and not self.below
-
     @cached_property
     def formulas(self) -> tuple[Formula, ...]:
         """The factors as formulas, without the numbers."""

@@ -85,10 +85,10 @@ def index_form(
         case Call("take", (array, table), (("axis", int(axis)),)):
             looked = len(shape_of(table))
             at = index_form(table, letters[axis : axis + looked], shape_of, fresh)
-            return _indexed(array, (*letters[:axis], at, *letters[axis + looked :]))
+            return indexed(array, (*letters[:axis], at, *letters[axis + looked :]))
         case Call("take_along_axis", (array, table), (("axis", int(axis)),)):
             at = index_form(table, letters, shape_of, fresh)
-            return _indexed(array, (*letters[:axis], at, *letters[axis + 1 :]))
+            return indexed(array, (*letters[:axis], at, *letters[axis + 1 :]))
         case View(of, entries) if {*entries} <= {":", "None", "0"}:
             seen = _seen(letters, entries)
             if seen is not None and len(seen) == len(shape_of(of)):
@@ -101,11 +101,11 @@ def index_form(
             found = _chain(factors, letters, shape_of, fresh)
             if found is not None:
                 return found
-    return _indexed(formula, letters)
+    return indexed(formula, letters)
 
 
-def _indexed(array: Formula, indices: Sequence[Formula | None]) -> Entry:
-    """An entry of an array; along an axis of one it is that at 0."""
+def indexed(array: Formula, indices: Sequence[Formula | None]) -> Entry:
+    """`X[l,j]`; an axis of size one is read at 0."""
     return Entry(array, tuple(Number(0) if index is None else index for index in indices))
 
 

@@ -22,6 +22,7 @@ def laid_open(summand: Summand, shape_of: ShapeOf | None) -> Summand:
         shape_of: the shape of an array's formula; without it entries stay as they are.
 
     Example:
+        >>> from layouts.formulas.summands import Delta
         >>> i, k = Letter("i", 4), Letter("k", 5)
         >>> y = Entry(Name("y"), (i,))
         >>> laid_open(Summand(1, (i,), (Delta(y, k),)), None).factors[0].indices == (i, k)

@@ -15,11 +15,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from layouts.naming.reading import read
 from layouts.naming.units import Unit, unit_of
-from layouts.reader import bind
+from layouts.reader import bind, walk
 from layouts.show.products import einsum
 from layouts.show.values import Values
 
@@ -103,19 +103,14 @@ class _Paper:
         self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]
     ) -> list[Any]:
         """The results of a jaxpr."""
-        environment: dict[Var, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
-        environment.update(zip(jaxpr.invars, arguments, strict=True))
 
-        def lookup(atom: Any) -> Any:
-            return atom.val if isinstance(atom, Literal) else environment[atom]
-
-        for equation in jaxpr.eqns:
-            operands = [lookup(atom) for atom in equation.invars]
+        def step(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
             results = self._guarded(equation, jaxpr, operands) or self._run(equation, operands)
-            environment.update(zip(equation.outvars, results, strict=True))
             if self._counts(equation, operands):
                 self.counted.extend(results)
-        return [lookup(atom) for atom in jaxpr.outvars]
+            return results
+
+        return walk(jaxpr, constants, arguments, step)
 
     def _counts(self, equation: JaxprEqn, operands: Sequence[Any]) -> bool:
         """Whether the results are whole numbers and none is below 0."""

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from layouts.naming.units import Unit, unit_of
-from layouts.reader import INLINED
+from layouts.reader import INLINED, walk
 from layouts.show.patterns import diagonal, inverse, logarithm, root
 from layouts.show.products import einsum, reduce
 from layouts.show.value import Shape, Value, is_call
@@ -46,18 +46,12 @@ def read(
         >>> result.head, result.detail, result.operands[0].detail
         ('sum', (-1,), ('sin',))
     """
-    environment: dict[Var, Value] = {}
+
+    def step(equation: JaxprEqn, operands: Sequence[Value]) -> Sequence[Value]:
+        return _results(values, equation, tuple(operands))
+
     known = [constant(values, array) for array in constants]
-    environment.update(zip(jaxpr.constvars, known, strict=True))
-    environment.update(zip(jaxpr.invars, arguments, strict=True))
-
-    def lookup(atom: Any) -> Value:
-        return constant(values, atom.val) if isinstance(atom, Literal) else environment[atom]
-
-    for equation in jaxpr.eqns:
-        operands = tuple(lookup(atom) for atom in equation.invars)
-        environment.update(zip(equation.outvars, _results(values, equation, operands), strict=True))
-    return [lookup(atom) for atom in jaxpr.outvars]
+    return walk(jaxpr, known, arguments, step, lambda atom: constant(values, atom.val))
 
 
 def cut(closed: ClosedJaxpr, primitives: Collection[str]) -> ClosedJaxpr | None:

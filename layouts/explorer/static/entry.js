@@ -94,7 +94,6 @@ export function makeEntry(ask, release) {
 /** The inputs, the output, and what else the entries are made of. */
 function operands(view) {
   const named = new Set((view.entries.template?.terms ?? []).flatMap((term) => term.origins.map(({ name }) => name)));
-  for (const text of view.entries.strings ?? []) for (const [name] of text.origins) named.add(name);
   return view.arrays.filter((array) => array.role !== "intermediate" || named.has(array.name));
 }
 

@@ -155,9 +155,8 @@ export function cellOf(view, flat) {
 }
 
 function knownText(view, index) {
-  const { template, strings } = view.entries;
-  if (template) return fromTemplate(template, index);
-  return strings?.[flatOf(view.jacobian.shape, index)] ?? null;
+  const { template } = view.entries;
+  return template ? fromTemplate(template, index) : null;
 }
 
 /** The cell that shows an entry; -1 where the indices are outside. */
