@@ -5,11 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from experiments import style
 from experiments.harness import Claims, Grid, Result, main
@@ -49,7 +47,7 @@ def run(small: bool = False) -> Result:
         for slip in op.slips()
     ]
     check_inverse(claims, found)
-    rights = check_right(claims, chosen)
+    rights, accused = check_right(claims, chosen)
     cases = [case(op, slip, diagnosis) for op, slip, diagnosis in found]
     named = check_named(claims, cases)
     check_two(claims, chosen)
@@ -60,7 +58,7 @@ def run(small: bool = False) -> Result:
         "The inverse for the transpose is one of them.",
         claims=tuple(claims.made),
         grid=Grid(("function", "written for dX", "named", "what was done"), gallery(found)),
-        data={"cases": cases},
+        data={"cases": cases, "accused": accused},
     )
 
 
@@ -75,8 +73,8 @@ def check_inverse(claims: Claims, found: Sequence[tuple[Operation, Slip, Diagnos
     )
 
 
-def check_right(claims: Claims, operations: Sequence[Operation]) -> int:
-    """Right passes, as the books have them and in other forms."""
+def check_right(claims: Claims, operations: Sequence[Operation]) -> tuple[int, int]:
+    """How many right passes, as the books have them and in other forms, and how many accused."""
     passes = [(op, right) for op in operations for right in (op.right, *op.also)]
     accused = [op.name for op, right in passes if not diagnose(op.forward, right, *op.args).ok]
     claims.check(
@@ -84,7 +82,7 @@ def check_right(claims: Claims, operations: Sequence[Operation]) -> int:
         not accused,
         f"{len(accused)} of {len(passes)} accused" + "".join(f", {name}" for name in accused),
     )
-    return len(passes)
+    return len(passes), len(accused)
 
 
 def case(op: Operation, slip: Slip, diagnosis: Diagnosis) -> dict[str, Any]:
@@ -159,11 +157,11 @@ def gallery(found: Sequence[tuple[Operation, Slip, Diagnosis]]) -> tuple[tuple[s
 
 
 def draw(result: Result) -> Figure:
-    """The confusion matrix, and beside it the share of each operation's slips that is named."""
-    figure = style.figure(11, 7.6)
-    matrix, shares = figure.subplots(1, 2, width_ratios=(3, 1))
+    """The confusion matrix, and beside it how every kind fared in every operation it applies to."""
+    figure = style.figure(17, 8.4)
+    matrix, grid = figure.subplots(1, 2)
     draw_matrix(matrix, result.data["cases"])
-    draw_shares(shares, result.data["cases"])
+    draw_grid(grid, result.data["cases"], result.data["accused"])
     return figure
 
 
@@ -195,20 +193,35 @@ def draw_matrix(axes: Axes, cases: Sequence[dict[str, Any]]) -> None:
     axes.legend(handles, COLOURS, loc="upper right", handlelength=1, handleheight=1)
 
 
-def draw_shares(axes: Axes, cases: Sequence[dict[str, Any]]) -> None:
-    """By operation, how its slips fared."""
+def draw_grid(axes: Axes, cases: Sequence[dict[str, Any]], accused: int) -> None:
+    """Of every kind, in every operation that it applies to, how many were named.
+
+    A cell that no slip of that kind applies to stays empty.
+    """
+    kinds = sorted({entry["asked"] for entry in cases})
     names = list(dict.fromkeys(entry["operation"] for entry in cases))
-    counts = Counter((entry["operation"], entry["fits"]) for entry in cases)
-    start = np.zeros(len(names))
-    for fits, colour in COLOURS.items():
-        widths = np.array([counts[name, fits] for name in names])
-        axes.barh(names, widths, left=start, color=colour, height=0.7)
-        start = start + widths
-    axes.invert_yaxis()
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(y=0.01)
-    axes.set(title="By operation", xlabel="wrong backward passes")
-    axes.tick_params(axis="y", length=0)
+    made = Counter((entry["asked"], entry["operation"]) for entry in cases)
+    worst = {}
+    for entry in sorted(cases, key=lambda entry: [*COLOURS].index(entry["fits"])):
+        worst[entry["asked"], entry["operation"]] = entry["fits"]
+    named = Counter(
+        (entry["asked"], entry["operation"]) for entry in cases if entry["fits"] == FIRST
+    )
+    for (kind, name), fits in worst.items():
+        x, y = names.index(name), kinds.index(kind)
+        count, of = named[kind, name], made[kind, name]
+        axes.add_patch(_cell(x, y, COLOURS[fits]))
+        text = f"{count}" if count == of else f"{count}/{of}"
+        axes.text(x, y, text, ha="center", va="center", color="white", fontsize="small")
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_ylim(len(kinds) - 0.5, -0.5)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(kinds)), kinds)
+    axes.set_axisbelow(True)
+    axes.grid(color="#e6e8eb", linewidth=0.8)
+    axes.tick_params(length=0)
+    rate = sum(named.values()) / len(cases)
+    axes.set_title(f"Named first, by operation: {rate:.0%} of all; {accused} right ones accused")
 
 
 def _cell(x: float, y: float, colour: str) -> Rectangle:

@@ -95,7 +95,8 @@ def _has_no_matrix(terms: Terms) -> bool:
 
 def compose_terms(left: Term, right: Term) -> Term:
     """Compose two terms: unite the labels of the axes between them, sum those left over."""
-    right = afresh(right)
+    if not {*left.labels}.isdisjoint(right.labels):
+        right = afresh(right)
     meet = Unifier()
     bridges = [
         _bridge(a, b) for a, b in zip(left.into, right.out, strict=True) if not _meets(meet, a, b)
@@ -134,10 +135,12 @@ def _bridge(left: Axis, right: Axis) -> Factor:
 
 def combine(terms: Iterable[Term]) -> Terms:
     """Add like terms: those of one matching become one, unless their sum would store more."""
+    terms = tuple(term for term in terms if term.coefficient != 0)
+    if len(terms) < 2:
+        return terms
     distinct = _Distinct()
     for term in terms:
-        if term.coefficient != 0:
-            distinct.add(term)
+        distinct.add(term)
     return tuple(term for term in distinct.terms if term is not None)
 
 

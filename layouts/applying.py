@@ -1,11 +1,13 @@
 """Operators applied: to batches of tangents, by transposition to cotangents, and to an identity."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec
 
 from layouts.nodes import Apply, Map, Operator
 
@@ -17,21 +19,74 @@ def cast(array: jax.Array, dtype: Any) -> jax.Array:
     return array.astype(dtype)
 
 
-def applied(node: Apply, operands: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    """All results of one application of an operator or its transpose, to a batch of columns."""
+def applied(
+    node: Apply, operands: Sequence[jax.Array], names: tuple[str, ...] = (), mesh: Any = None
+) -> Sequence[jax.Array]:
+    """All results of one application of an operator or its transpose, to a batch of columns.
+
+    Args:
+        node: the application.
+        operands: what it is applied to.
+        names: axes of a mesh over which the columns are split, each device applying it to its own.
+        mesh: that mesh.
+    """
     operator = node.operator
     assert operator is not None
     pushing = node.direction == "push"
     avals = operator.in_avals if pushing else operator.out_avals
     present = [avals[place] for place in node.present]
     if _beyond_real(operator, present, operands):
-        parts = [applied(node, [part(o) for o in operands]) for part in (jnp.real, jnp.imag)]
+        parts = [
+            applied(node, [part(o) for o in operands], names, mesh) for part in (jnp.real, jnp.imag)
+        ]
         return [real + 1j * imaginary for real, imaginary in zip(*parts, strict=True)]
     given = []
     for place, array in zip(node.present, operands, strict=True):
         shape, columns = avals[place].shape, (node.columns,)
         flat = jnp.reshape(array, shape + columns if pushing else columns + shape)
         given.append(_varying(cast(flat, avals[place].dtype), avals[place]))
+    if not names:
+        return _to_columns(node, *given)
+    return _on_each_device(partial(_to_columns, node), given, -1 if pushing else 0, names, mesh)
+
+
+def _on_each_device(
+    run: Callable[..., Sequence[jax.Array]],
+    given: Sequence[jax.Array],
+    axis: int,
+    names: tuple[str, ...],
+    mesh: Any,
+) -> Sequence[jax.Array]:
+    """Do the same on every device, to its own columns.
+
+    Left to itself XLA's partitioner gathers what a Fourier transform or a solve is applied to.
+    """
+
+    def split(array: Any) -> PartitionSpec:
+        place = axis % array.ndim
+        return PartitionSpec(*(names if n == place else None for n in range(array.ndim)))
+
+    results = jax.eval_shape(run, *given)
+    # What the operator holds on to is the same on every device.
+    own = jax.shard_map(
+        lambda *part: list(run(*part)),
+        mesh=mesh,
+        in_specs=tuple(map(split, given)),
+        out_specs=list(map(split, results)),
+        check_vma=False,
+    )
+    try:
+        return own(*given)
+    except (TypeError, ValueError):
+        # The body of a loop names the mesh that it was traced on; loops XLA splits by itself.
+        return run(*given)
+
+
+def _to_columns(node: Apply, *given: jax.Array) -> Sequence[jax.Array]:
+    """All results for columns that stand on one axis: the last (pushed) or the first (pulled)."""
+    operator, pushing = node.operator, node.direction == "push"
+    assert operator is not None
+    avals = operator.in_avals if pushing else operator.out_avals
     if operator.columns is not None:
         return _by_columns(node, operator.columns, given)
     function = operator.function if pushing else _transposed(operator.function, operator.in_avals)
@@ -75,7 +130,7 @@ def _by_columns(
     assert node.operator is not None
     if node.direction == "push":
         return function(*given)
-    columns = (node.columns,)
+    columns = given[0].shape[:1]
     avals = [
         jax.ShapeDtypeStruct(aval.shape + columns, aval.dtype) for aval in node.operator.in_avals
     ]
@@ -92,8 +147,17 @@ def _transposed(
     return lambda *cotangents: transpose(tuple(cotangents))
 
 
-def matrix(node: Map, operands: Sequence[jax.Array]) -> jax.Array:
-    """The matrix of an operator: what it makes of an identity, the same for each of a batch."""
+def matrix(
+    node: Map, operands: Sequence[jax.Array], names: tuple[str, ...] = (), mesh: Any = None
+) -> jax.Array:
+    """The matrix of an operator: what it makes of an identity, the same for each of a batch.
+
+    Args:
+        node: which matrix.
+        operands: none.
+        names: axes of a mesh over which its columns are split, or its rows where it is pulled.
+        mesh: that mesh.
+    """
     operator = node.operator
     assert operator is not None
     pushing = node.direction == "push"
@@ -104,7 +168,7 @@ def matrix(node: Map, operands: Sequence[jax.Array]) -> jax.Array:
     ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
     operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
     apply = Apply((), 0, (), operator, node.direction, (place,), position, columns)
-    result = applied(apply, [operand])[position]
+    result = applied(apply, [operand], names, mesh)[position]
     if pushing:
         return jnp.reshape(result, node.shape)
     return jnp.reshape(jnp.moveaxis(jnp.reshape(result, (columns, batch, rows)), 0, 1), node.shape)

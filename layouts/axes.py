@@ -45,17 +45,17 @@ def fresh_axes(shape: Sequence[int]) -> Axes:
 
 def labels_of(axes: Iterable[Axis]) -> tuple[Label, ...]:
     """List the labels of all axes in the order in which they are written."""
-    return tuple(label for axis in axes for label in axis)
+    return tuple([label for axis in axes for label in axis])
 
 
 def sizes(labels: Iterable[Label]) -> tuple[int, ...]:
     """List the sizes of the labels: the shape of an array that carries them."""
-    return tuple(label.size for label in labels)
+    return tuple([label.size for label in labels])
 
 
 def size(labels: Iterable[Label]) -> int:
     """Count the entries of an array that carries the labels."""
-    return prod(label.size for label in labels)
+    return prod([label.size for label in labels])
 
 
 class Unifier:

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from layouts import partitioned
 from layouts.algebra import compose, transpose, write
 from layouts.applying import cast
 from layouts.axes import Label, fresh_axes, regroup
 from layouts.errors import LayoutError
-from layouts.evaluate import evaluate
 from layouts.graph import Graph
 from layouts.nodes import Leaf, Node
 from layouts.plan import Plan, Results, choose
@@ -266,7 +266,8 @@ def one_block(
         output shape + block size (columns).
     """
     places = first + jnp.arange(part.size, dtype=jnp.int32)
-    values = evaluate(list(part.program.values()), [*residuals, places])  # type: ignore[list-item]
+    nodes = list(part.program.values())
+    values = partitioned.compute(nodes, [*residuals, places], [None] * len(nodes))  # type: ignore[list-item]
     return [
         cast(jnp.reshape(value, _shape_of(part, pair, part.size)), part.dtypes[pair[0]])
         for value, pair in zip(values, part.program, strict=True)

@@ -14,11 +14,11 @@ from jax import lax
 
 from layouts.applying import cast
 from layouts.axes import Axis, Label
-from layouts.evaluate import expand, times
 from layouts.nodes import Leaf
 from layouts.selection import Selection
 from layouts.storing import Arrays
 from layouts.terms import Factor, Term
+from layouts.writing import expand, times
 
 Shape = tuple[int, ...]
 

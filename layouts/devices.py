@@ -1,13 +1,17 @@
 """Functions of arrays on several devices, each run as one compiled program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, get_abstract_mesh
 
-from layouts.sharding import is_asked, is_traced, on_devices, sharding_of
+from layouts.errors import LayoutError
+from layouts.explicit import auto_mesh, explicit_among, inside
+from layouts.sharding import Sharded, is_asked, is_explicit, is_traced, on_devices, sharding_of
 
 
 @jax.tree_util.register_static
@@ -75,9 +79,57 @@ def across_devices(function: Callable[..., Any], asked: Any) -> Callable[..., An
         lies = tuple(map(sharding_of, arrays))
         if any(map(is_traced, arrays)) or (asked is None and not any(lies)):
             return function(asked, {}, *args, **kwargs)
+        if not any(map(is_explicit, lies)):
+            return at_once(asked, lies, args, kwargs)
+        try:
+            return at_once(asked, lies, args, kwargs)
+        except LayoutError:
+            raise
+        except Exception as refused:
+            # JAX refuses a step of the function where types would be ambiguous.
+            return _untyped(at_once, asked, args, kwargs, refused)
+
+    def at_once(asked: Any, lies: Sequence[Sharded], args: tuple, kwargs: dict) -> Any:
+        arrays = jax.tree.leaves((args, kwargs))
         leaves, structure = jax.tree.flatten(asked, is_leaf=is_asked)
         placed = tuple(None if leaf is None else on_devices(leaf, arrays) for leaf in leaves)
-        fixed = _Fixed(lies), _Fixed((placed, structure))
+        fixed = _Fixed(tuple(lies)), _Fixed((placed, structure))
         return _unwrapped(compiled(*fixed, *_wrapped((args, kwargs))))
 
     return run
+
+
+def _untyped(
+    at_once: Callable[..., Any], asked: Any, args: tuple, kwargs: dict, refused: Exception
+) -> Any:
+    """The same where no types name the mesh; the results are typed again.
+
+    Raises:
+        Exception: what JAX said at first, if that is no remedy.
+    """
+
+    def without(array: Any) -> Any:
+        lies = sharding_of(array)
+        return array if lies is None else jax.device_put(array, inside(lies))
+
+    def again(array: Any) -> Any:
+        lies = sharding_of(array)
+        return array if lies is None else jax.device_put(array, NamedSharding(mesh, lies.spec))
+
+    known = explicit_among(jax.tree.leaves((args, kwargs)))
+    assert known is not None
+    mesh = known.mesh
+    given, keywords = jax.tree.map(without, (args, kwargs))
+    wanted = jax.tree.map(
+        lambda one: inside(one) if isinstance(one, NamedSharding) and is_explicit(one) else one,
+        asked,
+        is_leaf=is_asked,
+    )
+    lies = tuple(map(sharding_of, jax.tree.leaves((given, keywords))))
+    context = nullcontext() if get_abstract_mesh().empty else jax.set_mesh(auto_mesh(mesh))
+    try:
+        with context:
+            found = at_once(wanted, lies, given, keywords)
+    except Exception:
+        raise refused from None
+    return jax.tree.map(again, found)

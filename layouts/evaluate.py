@@ -16,14 +16,12 @@ from layouts.nodes import (
     Contract,
     Digit,
     Identity,
-    Indices,
     Leaf,
     Map,
     Mask,
     Moved,
     Node,
     OneHot,
-    Pattern,
     Places,
     Put,
     RealPart,
@@ -33,6 +31,9 @@ from layouts.nodes import (
     Write,
 )
 from layouts.program import schedule
+from layouts.sharding import split_of
+from layouts.ways import columns_from
+from layouts.writing import expand, number_where, relation, times, written
 
 
 def evaluate(
@@ -65,16 +66,28 @@ def evaluate(
         operands = [values[place[id(operand)]] for operand in node.operands]
         if isinstance(node, Leaf):
             values.append(residuals[node.index])
+        elif isinstance(node, Write):
+            values.append(written(node, operands, in_one_pass=bool(shardings)))
         elif isinstance(node, Apply):
             key = (node.application, tuple(place[id(operand)] for operand in node.operands))
             if key not in applications:
-                applications[key] = applied(node, operands)
+                split = _split_of_columns(node, (shardings or {}).get(len(values)))
+                applications[key] = applied(node, operands, *split)
             values.append(jnp.reshape(applications[key][node.position], node.shape))
+        elif isinstance(node, Map):
+            split = _split_of_columns(node, (shardings or {}).get(len(values)))
+            values.append(matrix(node, operands, *split))
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
         if shardings and (sharding := shardings.get(len(values) - 1)) is not None:
             values[-1] = lax.with_sharding_constraint(values[-1], sharding)
     return [values[place[id(root)]] for root in roots]
+
+
+def _split_of_columns(node: Apply | Map, lying: Any) -> tuple[tuple[str, ...], Any]:
+    """The mesh axes that the columns of an operator are split over, and the mesh."""
+    place = None if lying is None else columns_from(node)
+    return ((), None) if place is None else (split_of(lying, len(node.shape))[place], lying.mesh)
 
 
 def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:
@@ -112,14 +125,6 @@ def _product_of_columns(left: jax.Array, right: jax.Array) -> jax.Array:
     return lax.squeeze(product, (1,))
 
 
-def expand(array: jax.Array, indices: Indices, output: Indices) -> jax.Array:
-    """Put an array's axes in the order of the output, with size one where it lacks one."""
-    order = sorted(range(len(indices)), key=lambda axis: output.index(indices[axis]))
-    present = set(indices)
-    missing = [axis for axis, index in enumerate(output) if index not in present]
-    return lax.expand_dims(lax.transpose(array, order), missing)
-
-
 def _add(node: Add, operands: Sequence[jax.Array]) -> jax.Array:
     everything = tuple(range(len(node.shape)))
     total: jax.Array | None = None
@@ -130,26 +135,13 @@ def _add(node: Add, operands: Sequence[jax.Array]) -> jax.Array:
     return jnp.broadcast_to(total, node.shape)
 
 
-def times(array: jax.Array, coefficient: complex) -> jax.Array:
-    """Multiply by a number, in the array's own dtype where the number fits."""
-    if coefficient == 1:
-        return array
-    return -array if coefficient == -1 else array * coefficient
-
-
-def _number(mask: jax.Array, number: complex) -> jax.Array:
-    """A number where the mask holds, else zero; weakly typed, so that it takes any dtype."""
-    number = number if isinstance(number, complex) else float(number)
-    return jnp.where(mask, number, 0.0)
-
-
 def _reshape(node: Reshape, operands: Sequence[jax.Array]) -> jax.Array:
     return jnp.reshape(operands[0], node.shape)
 
 
 def _identity(node: Identity, operands: Sequence[jax.Array]) -> jax.Array:
     extent = int(np.sqrt(node.size))
-    return _number(jnp.eye(extent, dtype=bool).reshape(node.shape), 1)
+    return number_where(jnp.eye(extent, dtype=bool).reshape(node.shape), 1)
 
 
 def _take(node: Take, operands: Sequence[jax.Array]) -> jax.Array:
@@ -261,68 +253,7 @@ def _digit(node: Digit, operands: Sequence[jax.Array]) -> jax.Array:
 def _one_hot(node: OneHot, operands: Sequence[jax.Array]) -> jax.Array:
     labels = tuple(range(1, len(node.shape)))
     mask = Mask(0, labels, node.start, node.step, node.window, bool(operands))
-    return _number(_relation(mask, node.shape, operands[0] if operands else None), 1)
-
-
-def _relation(mask: Mask, shape: tuple[int, ...], table: jax.Array | None) -> jax.Array:
-    """Where a selection holds, as a small matrix of places × labels."""
-    places = lax.broadcasted_iota(np.int32, shape, 0)
-    if table is not None:
-        return places == lax.expand_dims(table, (0,)).astype(np.int32)
-    labels = lax.broadcasted_iota(np.int32, shape, 1)
-    first, last = mask.window
-    inside = (labels >= first) & (labels < last)
-    return (places == mask.start + mask.step * labels) & inside
-
-
-def _write(node: Write, operands: Sequence[jax.Array]) -> jax.Array:
-    """Write a dense array in one pass: each term broadcast, and masked where it has deltas."""
-    arrays = iter(operands)
-    total: jax.Array | None = None
-    for pattern in node.patterns:
-        value = None if pattern.value is None else next(arrays)
-        tables = [next(arrays) if mask.table else None for mask in pattern.masks]
-        part = jnp.reshape(_written(pattern, value, tables), node.shape)
-        total = part if total is None else total + part
-    return jnp.zeros(node.shape, bool) if total is None else total
-
-
-def _written(
-    pattern: Pattern, value: jax.Array | None, tables: Sequence[jax.Array | None]
-) -> jax.Array:
-    """One term over all digits: its value where the deltas hold, zero elsewhere."""
-    rank = len(pattern.digits)
-    shape = tuple(pattern.extents[index] for index in pattern.digits)
-    first = {index: pattern.digits.index(index) for index in pattern.digits}
-    if value is None:
-        array = _number(jnp.ones((1,) * rank, bool), pattern.coefficient)
-    else:
-        places = tuple(first[index] for index in pattern.value or ())
-        array = times(expand(value, places, tuple(range(rank))), pattern.coefficient)
-    mask: jax.Array | None = None
-    for place, index in enumerate(pattern.digits):
-        if first[index] != place:
-            delta = expand(
-                jnp.eye(pattern.extents[index], dtype=bool),
-                (first[index], place),
-                tuple(range(rank)),
-            )
-            mask = delta if mask is None else mask & delta
-    for selection, table in zip(pattern.masks, tables, strict=True):
-        ends = (selection.place, *selection.labels)
-        relation = _relation(selection, tuple(pattern.extents[index] for index in ends), table)
-        hidden = [axis for axis, index in enumerate(ends) if index not in first]
-        relation = expand(
-            lax.squeeze(relation, hidden),
-            tuple(first[index] for index in ends if index in first),
-            tuple(range(rank)),
-        )
-        mask = relation if mask is None else mask & relation
-    if mask is None:
-        return jnp.broadcast_to(array, shape)
-    return jnp.where(
-        jnp.broadcast_to(mask, shape), jnp.broadcast_to(array, shape), jnp.zeros((), array.dtype)
-    )
+    return number_where(relation(mask, node.shape, operands[0] if operands else None), 1)
 
 
 _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
@@ -330,7 +261,6 @@ _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Contract: _contract,
     Digit: _digit,
     Identity: _identity,
-    Map: matrix,
     OneHot: _one_hot,
     Places: _places,
     Put: _put,
@@ -338,5 +268,4 @@ _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Reshape: _reshape,
     Steps: _steps,
     Take: _take,
-    Write: _write,
 }

@@ -50,6 +50,8 @@ def follow(
         factors: what carries them.
         selections: what ties them; a label that they alone tie is summed too.
     """
+    if not selections:
+        return Followed(list(middle), [_squeezed(f, kept) for f in factors], (), set())
     state: State = (list(factors), list(selections))
     tied = (label for s in selections for label in s.labels if label not in kept)
     summed = [*dict.fromkeys((*middle, *tied))]
@@ -74,6 +76,8 @@ def follow(
 
 def settled(term: Term) -> Term:
     """A term after its sums: entries placed on one axis are, and equal labels are deltas."""
+    if not term.selections:
+        return term
     factors, selections, kept = list(term.factors), list(term.selections), _sides(term)
     for label in _hidden(selections, kept):
         group, by = _together(label, kept, selections)
@@ -197,7 +201,7 @@ def _together(
     group = {label}
     group |= {
         other
-        for other in _hidden(by, kept)
+        for other in {other for s in by for other in s.labels} - kept
         if all(s in by for s in selections if other in s.labels)
     }
     return group, by

@@ -356,7 +356,8 @@ class Operator:
         matrix_by: the one way to write its matrix, where it goes between real and complex arrays:
             "push" for columns of a real operand, "pull" for rows of a real output.
         no_matrix: whether a matrix may not do for it, so that it has to be applied to the whole of
-            what meets it: it conjugates, or it is a sum over the devices of a mesh.
+            what meets it: it conjugates, it is a sum over the devices of a mesh, or it is a rule of
+            the user's own for cotangents, which need not be linear (clipped gradients).
     """
 
     name: str
@@ -371,6 +372,11 @@ class Operator:
     entries: tuple[Any, ...] | None = None
     matrix_by: str | None = None
     no_matrix: bool = False
+
+    @property
+    def reverse_only(self) -> bool:
+        """Whether cotangents have to be pulled through it whole, from an output."""
+        return self.no_matrix and self.directions == ("pull",)
 
     @property
     def collective(self) -> bool:

@@ -1,111 +1,51 @@
 """Programs over a mesh: no device makes the whole of a result that is split.
 
-The arrays that a result is written from are split the same way along the labels that they share
-with it, so that the compiler has nothing whole to fall back to.
+The arrays that a result is written from are split as `layouts.splitting` says, so that the compiler
+has nothing whole to fall back to.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from math import prod
 from typing import Any
 
 import jax
-from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from layouts.applying import cast
 from layouts.evaluate import evaluate
-from layouts.nodes import Add, Contract, Leaf, Node, RealPart, Reshape, Write
+from layouts.explicit import explicit_among, inside, on_auto_axes
+from layouts.nodes import Leaf, Node, Operated
 from layouts.program import schedule
-from layouts.sharding import Sharded, is_explicit, is_traced, sharding_of, split_of, split_over
-from layouts.terms import Term
+from layouts.sharding import Sharded, is_traced, sharding_of
+from layouts.splitting import constraints, made_apart
+
+Residuals = Sequence[jax.Array]
 
 
-def by_label(term: Term, sharding: Sharded) -> list[Sharded]:
-    """How the arrays of a term are split where its dense array is split so.
+@dataclass(frozen=True)
+class Origin:
+    """Where a program and its residuals come from, so that they can be had once more.
 
-    Returns:
-        For each factor, then for each table, a sharding; None where it has no label that is split.
+    Attributes:
+        arrays: what the function is called with.
+        derive: from such arrays to the program's nodes, alike each time, and the residuals.
     """
-    tables: list[Sharded] = [None for s in term.selections if s.table is not None]
-    if sharding is None:
-        return [None] * len(term.factors) + tables
-    number = {label: n for n, label in enumerate(term.labels)}
-    axes = [tuple(number[label] for label in axis) for axis in term.out + term.into]
-    extents = {number[label]: label.size for label in term.labels}
-    named = _by_index(axes, extents, sharding)
-    return [
-        _picked([number[label] for label in factor.labels], named, sharding)
-        for factor in term.factors
-    ] + tables
 
+    arrays: Sequence[jax.Array]
+    derive: Callable[[Sequence[jax.Array]], tuple[Sequence[Node], Residuals]]
 
-def _by_index(
-    axes: Sequence[Sequence[int]], extents: Mapping[int, int], sharding: NamedSharding
-) -> dict[int, tuple[str, ...]]:
-    """The mesh axes that each index is split over: those of the axis where it comes first."""
-    sizes = dict(sharding.mesh.shape)
-    named: dict[int, tuple[str, ...]] = {}
-    for axis, names in zip(axes, split_of(sharding, len(axes)), strict=True):
-        parts = prod(sizes[name] for name in names)
-        if names and axis and extents[axis[0]] % parts == 0:
-            named.setdefault(axis[0], names)
-    return named
+    @property
+    def has_effects(self) -> bool:
+        """Whether deriving it does something that may happen only once."""
+        traced = jax.jit(lambda *arrays: self.derive(arrays)[1]).trace(*self.arrays)
+        return bool(traced.jaxpr.effects)
 
-
-def _picked(
-    indices: Sequence[int], named: Mapping[int, tuple[str, ...]], sharding: NamedSharding
-) -> Sharded:
-    split = tuple(named.get(index, ()) for index in indices)
-    if not any(split) or len(set(indices)) < len(indices):
-        return None
-    return split_over(sharding.mesh, split)
-
-
-def _handed_down(node: Node, sharding: NamedSharding) -> list[Sharded]:
-    """How a node's operands are split where the node is split so; None where that says nothing."""
-    if isinstance(node, Write):
-        return _of_patterns(node, sharding)
-    if isinstance(node, Contract):
-        extents = dict(enumerate(node.extents))
-        named = _by_index([(index,) for index in node.output], extents, sharding)
-        return [_picked(indices, named, sharding) for indices in node.indices]
-    if isinstance(node, Add):
-        extents = dict(enumerate(node.shape))
-        named = _by_index([(n,) for n in range(len(node.shape))], extents, sharding)
-        return [_picked(indices, named, sharding) for indices in node.indices]
-    if isinstance(node, RealPart):
-        return [sharding]
-    if isinstance(node, Reshape):
-        return [_through_reshape(node, sharding)]
-    return [None] * len(node.operands)
-
-
-def _of_patterns(node: Write, sharding: NamedSharding) -> list[Sharded]:
-    found: list[Sharded] = []
-    for pattern in node.patterns:
-        digits, axes = list(pattern.digits), []
-        for extent in node.shape:
-            axis: list[int] = []
-            while prod(pattern.extents[n] for n in axis) < extent:
-                axis.append(digits.pop(0))
-            axes.append(axis)
-        if pattern.value is not None:
-            named = _by_index(axes, dict(enumerate(pattern.extents)), sharding)
-            found.append(_picked(pattern.value, named, sharding))
-        found += [None for mask in pattern.masks if mask.table]
-    return found
-
-
-def _through_reshape(node: Reshape, sharding: NamedSharding) -> Sharded:
-    """Through a reshape that only takes or leaves axes of size one."""
-    (operand,) = node.operands
-    if [n for n in node.shape if n != 1] != [n for n in operand.shape if n != 1]:
-        return None
-    whole = zip(split_of(sharding, len(node.shape)), node.shape, strict=True)
-    names = iter([names for names, extent in whole if extent != 1])
-    split = tuple(next(names) if extent != 1 else () for extent in operand.shape)
-    return split_over(sharding.mesh, split) if any(split) else None
+    def residuals(self) -> Residuals:
+        """The residuals once more, as the compiler may split them in another way."""
+        # What is behind a barrier is not found to be the same as what is before it.
+        return self.derive(lax.optimization_barrier(list(self.arrays)))[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +82,10 @@ class Program:
 
 def compute(
     nodes: Sequence[Node],
-    residuals: Sequence[jax.Array],
+    residuals: Residuals,
     shardings: Sequence[Sharded],
     dtypes: Sequence[Any] | None = None,
+    origin: Origin | None = None,
 ) -> list[jax.Array]:
     """Compute nodes, each lying as is said, under the caller's trace.
 
@@ -153,9 +94,45 @@ def compute(
         residuals: the array for each `Leaf.index`.
         shardings: how each result lies; None to leave it to the compiler.
         dtypes: that each is returned in; None to leave them.
+        origin: where the nodes and residuals come from, if they can be had once more.
     """
     types = tuple(dtypes or [None] * len(nodes))
-    return _evaluated(Program(tuple(nodes), types, tuple(shardings)), residuals)
+    program = Program(tuple(nodes), types, tuple(shardings))
+    _, copies = made_apart(nodes, shardings, len(residuals))
+    explicit = explicit_among(residuals, program.shardings)
+    operated = explicit is not None and any(isinstance(n, Operated) for n in schedule(nodes)[0])
+    if origin is None or not (copies or operated) or origin.has_effects:
+        return _evaluated(program, residuals)
+    if explicit is not None:
+        try:
+            return _derived_inside(program, explicit, origin)
+        except Exception:  # a function that names explicit axes itself works on those alone
+            return _evaluated(program, residuals)
+    return _run(*_in_two_ways(program, residuals, origin))
+
+
+def _in_two_ways(
+    program: Program, residuals: Residuals, origin: Origin
+) -> tuple[Program, Residuals]:
+    """A program in which large arrays that are needed in two splits are computed in both."""
+    nodes, copies = made_apart(program.nodes, program.shardings, len(residuals))
+    further = [array for _ in range(copies) for array in origin.residuals()]
+    return replace(program, nodes=tuple(nodes)), [*residuals, *further]
+
+
+def _derived_inside(program: Program, explicit: NamedSharding, origin: Origin) -> list[jax.Array]:
+    """A program whose residuals are computed where the compiler splits, not the types.
+
+    There an operator finds the arrays that it holds on to, and an array may lie in two ways.
+    """
+
+    def run(arrays: Sequence[jax.Array]) -> list[jax.Array]:
+        inner = replace(origin, arrays=arrays)
+        nodes, residuals = inner.derive(arrays)
+        derived = replace(_named_inside(program), nodes=tuple(nodes))
+        return _run(*_in_two_ways(derived, residuals, inner))
+
+    return _on_auto_axes(run, program, explicit, list(origin.arrays))
 
 
 def compute_stored(
@@ -183,50 +160,35 @@ def compute_stored(
     ]
 
 
-def _evaluated(program: Program, residuals: Sequence[jax.Array]) -> list[jax.Array]:
-    on_mesh = [s for s in (*program.shardings, *map(sharding_of, residuals)) if s is not None]
-    explicit = next(filter(is_explicit, on_mesh), None)
-    run = partial(_run, program, explicit is not None)
+def _evaluated(program: Program, residuals: Residuals) -> list[jax.Array]:
+    explicit = explicit_among(residuals, program.shardings)
     if explicit is None:
-        return run(residuals)
+        return _run(program, residuals)
+    run = partial(_run, _named_inside(program))
+    return _on_auto_axes(run, program, explicit, list(residuals))
+
+
+def _named_inside(program: Program) -> Program:
+    """The program with its shardings as they are named on auto axes."""
+    return replace(program, shardings=tuple(s and inside(s) for s in program.shardings))
+
+
+def _on_auto_axes(
+    run: Callable[[Any], list[jax.Array]], program: Program, explicit: NamedSharding, given: Any
+) -> list[jax.Array]:
+    """Compute a program's results on auto axes; where nothing else is said each device has all."""
     replicated = NamedSharding(explicit.mesh, PartitionSpec())
-    wanted = [replicated if s is None else s for s in program.shardings]
-    return jax.sharding.auto_axes(run, out_sharding=wanted)(list(residuals))
+    return on_auto_axes(run, [s or replicated for s in program.shardings], given)
 
 
-def _run(program: Program, by_name: bool, residuals: Sequence[jax.Array]) -> list[jax.Array]:
+def _run(program: Program, residuals: Residuals) -> list[jax.Array]:
     """Evaluate a program under the constraints on its results and on what they are made of."""
-    arrays = evaluate(program.nodes, residuals, _constraints(program, by_name))
+    lying = constraints(program.nodes, program.shardings)
+    arrays = evaluate(program.nodes, residuals, lying)
     return [
         array if dtype is None else cast(array, dtype)
         for array, dtype in zip(arrays, program.dtypes, strict=True)
     ]
-
-
-def _constraints(program: Program, by_name: bool) -> dict[int, Any]:
-    """For places of the schedule how the array lies: what the first user of it asks for."""
-    if not any(program.shardings):
-        return {}
-    ordered, place = schedule(program.nodes)
-    found: dict[int, NamedSharding] = {}
-    for node, sharding in zip(program.nodes, program.shardings, strict=True):
-        if sharding is not None:
-            found.setdefault(place[id(node)], sharding)
-    for number, node in reversed(list(enumerate(ordered))):
-        if number in found:
-            for operand, down in zip(node.operands, _handed_down(node, found[number]), strict=True):
-                if down is not None:
-                    found.setdefault(place[id(operand)], down)
-    return {n: _inside(s) if by_name else s for n, s in found.items()}
-
-
-def _inside(sharding: NamedSharding) -> Any:
-    """A sharding where the compiler splits what explicit types name outside."""
-    mesh = sharding.mesh
-    if isinstance(mesh, AbstractMesh):
-        return sharding.spec
-    free = (AxisType.Auto,) * len(mesh.axis_names)
-    return NamedSharding(Mesh(mesh.devices, mesh.axis_names, axis_types=free), sharding.spec)
 
 
 _compiled = jax.jit(_evaluated, static_argnums=0, keep_unused=True)

@@ -45,18 +45,23 @@ def contract(factors: Iterable[Factor], kept: set[Label], order: Order) -> tuple
         host = next((members for _, members in groups if _absorbs(members, factor, kept)), None)
         (groups.append((set(), [factor])) if host is None else host.append(factor))
     results = [
-        _contract_group(members, kept, order) if summed else members[0]
+        _contract_group(members, kept, order) if len(members) > 1 or summed else members[0]
         for summed, members in groups
     ]
     return merge(results, order)
 
 
 def _absorbs(members: Sequence[Factor], factor: Factor, kept: set[Label]) -> bool:
-    """Whether a contraction's operand takes a factor in for less than its result would."""
+    """Whether a contraction's operand takes a factor in for less than its result would.
+
+    An operator that no matrix does for is applied to what it meets, also where nothing is summed.
+    """
+    if any(map(_must_be_applied, (*members, factor))):
+        return True
     result = kept & {label for member in members for label in member.labels}
     if not result.issuperset(factor.labels):
         return False
-    hosts = [size(m.labels) for m in members if {*m.labels} >= {*factor.labels}]
+    hosts = [size(m.labels) for m in members if {*m.labels}.issuperset(factor.labels)]
     return min(hosts, default=size(result)) < size(result)
 
 
@@ -169,6 +174,11 @@ def matrix_of(node: Node) -> Map | None:
     return node if isinstance(node, Map) else None
 
 
+def _must_be_applied(factor: Factor) -> bool:
+    node = matrix_of(factor.node)
+    return node is not None and node.operator is not None and node.operator.no_matrix
+
+
 def both_ways(terms: Terms) -> Terms:
     """Let operators between real and complex arrays be pushed and pulled: both ends are real."""
     return _with_operators(
@@ -189,7 +199,19 @@ def written_by(terms: Terms, direction: str) -> Terms:
     Its columns start at an input ("push"), or its rows start at an output ("pull").
     """
     return _with_operators(
-        terms, lambda o: replace(o, matrix_by=direction, no_matrix=False) if o.no_matrix else o
+        terms,
+        lambda o: (
+            replace(o, matrix_by=direction, no_matrix=False)
+            if o.no_matrix and direction in o.directions
+            else o
+        ),
+    )
+
+
+def written_by_rows(terms: Terms) -> Terms:
+    """Let operators that cotangents alone go through have a matrix: what an identity becomes."""
+    return _with_operators(
+        terms, lambda o: replace(o, matrix_by="pull", no_matrix=False) if o.reverse_only else o
     )
 
 

@@ -7,10 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh, PartitionSpec
 
 from layouts.errors import LayoutError
 from layouts.jacobian import Jacobian
 from layouts.transforms import jacobian
+
+Progress = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -128,3 +131,38 @@ def _one_each(in_axes: Any, count: int) -> tuple[int | None, ...]:
             "in_axes=(None, 0) maps over the second of two arguments, as in jax.vmap",
         )
     return axes
+
+
+def over(mesh: Mesh, samples: Samples, work: Callable, out_specs: PartitionSpec) -> Any:
+    """Do something on every device, with its own samples and with all of them."""
+    own = PartitionSpec(tuple(mesh.axis_names))
+    in_specs = tuple(PartitionSpec() if axis is None else own for axis in samples.in_axes)
+
+    def on_one_device(args: tuple, whole: tuple) -> Any:
+        part = replace(samples, args=args, count=samples.count // mesh.size)
+        return work(part, replace(samples, args=whole))
+
+    # Loops that start from zeros would have to tell JAX on which devices they differ.
+    mapped = jax.shard_map(
+        on_one_device,
+        mesh=mesh,
+        in_specs=(in_specs, PartitionSpec()),
+        out_specs=out_specs,
+        check_vma=False,
+    )
+    return mapped(samples.args, samples.args)
+
+
+def nested(rows: list[list[Any]], outer: Any, inner: Any) -> Any:
+    """A matrix of leaves as a tree of trees."""
+    return jax.tree.unflatten(outer, [jax.tree.unflatten(inner, row) for row in rows])
+
+
+def nothing(number: Any) -> None:
+    """Report nothing."""
+
+
+def tell(report: Progress, number: Any) -> None:
+    """Report a batch that is done, from inside a compiled program too."""
+    if report is not nothing:
+        jax.debug.callback(report, number)

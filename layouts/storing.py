@@ -14,9 +14,10 @@ import jax
 import numpy as np
 
 from layouts.nodes import Leaf, Node, Reshape
-from layouts.partitioned import by_label, compute, compute_stored
+from layouts.partitioned import compute, compute_stored
 from layouts.products import settle
 from layouts.sharding import Sharded
+from layouts.splitting import by_label
 from layouts.terms import Factor, Term, Terms, matching
 
 Arrays = tuple[jax.Array, ...]

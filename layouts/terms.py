@@ -7,6 +7,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from layouts.axes import Axes, Label, Unifier, labels_of, size, sizes
 from layouts.nodes import Node, OneHot, Reshape
@@ -21,7 +22,7 @@ class Factor:
     labels: tuple[Label, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Term:
     """A product of deltas and factors times a number.
 
@@ -51,7 +52,7 @@ class Term:
         sides = {*labels_of(self.out), *labels_of(self.into)}
         return tuple(label for label in self.labels if label not in sides)
 
-    @property
+    @cached_property
     def labels(self) -> tuple[Label, ...]:
         """All labels, each once: out, in, then those on neither side that selections tie."""
         tied = (label for s in self.selections for label in (s.place, *s.labels))

@@ -14,12 +14,13 @@ from jax import lax
 from layouts import algebra, budget, sharding
 from layouts.devices import across_devices
 from layouts.errors import LayoutError
+from layouts.graph import Graph
 from layouts.jacobian import Jacobian, Names, store
 from layouts.linearize import Linearized, linearize
-from layouts.partitioned import compute
+from layouts.nodes import Node
+from layouts.partitioned import Origin, compute
 from layouts.plan import Plan, Results, choose
 from layouts.sharding import Sharded
-from layouts.terms import Terms
 
 
 def jacobian(
@@ -55,7 +56,8 @@ def jacobian(
     Without `out_sharding`, the Jacobian by an input that is split over devices is split
     likewise along its columns, where the sharding can be seen (outside `jit`, or on explicit mesh
     axes); the rest is the compiler's choice. Arrays on several devices make it one compiled
-    program, as `jax.jit` makes it.
+    program, as `jax.jit` makes it. Where `fun` has a step that JAX refuses for explicit axes of a
+    mesh (`jax.make_mesh`), it is differentiated, outside `jit`, as on a mesh of auto axes.
 
     Returns:
         A function of the same arguments that returns the pytree that `jax.jacrev` returns: the
@@ -93,12 +95,12 @@ def jacobian(
         shardings = call.shardings(linearized.value, asked, lies)
         # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
         chosen = "reverse" if order == "auto" and call.of_complex else order
-        _, results = choose(linearized.graph, chosen)
+        plan, results = choose(linearized.graph, chosen)
         blocks = None
         if memory_limit is not None and not structured:
             dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
             blocks = budget.within(linearized.graph, results, chosen, dtypes, memory_limit)
-        leaves = call.leaves(linearized, results, structured, blocks, shardings)
+        leaves = call.leaves(linearized, plan, results, structured, blocks, shardings)
         tree = call.assemble(leaves)
         return (tree, aux) if has_aux else tree
 
@@ -251,6 +253,39 @@ class _Call:
             self.flat, primals, [self.names[n] for n in self.places], known, self.has_aux
         )
 
+    def origin(self, plan: Plan) -> Origin:
+        """Where the dense program comes from: the arrays among the arguments."""
+        leaves, treedef = jax.tree.flatten((self.args, self.kwargs))
+        places = [n for n, leaf in enumerate(leaves) if _is_plain_array(leaf)]
+
+        def derive(arrays: Sequence[jax.Array]) -> tuple[list[Node], list[jax.Array]]:
+            given = dict(zip(places, arrays, strict=True))
+            args, kwargs = jax.tree.unflatten(
+                treedef, [given.get(n, leaf) for n, leaf in enumerate(leaves)]
+            )
+            kept = (self.fun, self.argnums, self.has_aux, self.holomorphic, True)
+            again = _Call.of(*kept, args, kwargs)
+            assert again is not None
+            linearized, _ = again.linearize()
+            _, results = choose(linearized.graph, plan)
+            return again.written(linearized.graph, results), linearized.residuals
+
+        return Origin([leaves[n] for n in places], derive)
+
+    def written(self, graph: Graph, results: Results) -> list[Node]:
+        """The dense array of each output by each input, as a node."""
+        pairs = [
+            (source, target, dtype)
+            for target in graph.outputs
+            for source, dtype in zip(graph.inputs, self.dtypes, strict=True)
+        ]
+        return [
+            algebra.write(
+                results[source, target], graph.shapes[target] + graph.shapes[source], dtype.itemsize
+            )
+            for source, target, dtype in pairs
+        ]
+
     def flat(self, *primals: jax.Array) -> Any:
         """The function from the differentiated leaves to the output's leaves."""
         leaves = list(self.dynamic)
@@ -283,6 +318,7 @@ class _Call:
     def leaves(
         self,
         linearized: Linearized,
+        plan: Plan,
         results: Results,
         structured: bool,
         blocks: Sequence[budget.Blocks] | None,
@@ -290,19 +326,15 @@ class _Call:
     ) -> list[list[Any]]:
         """The Jacobian of each output leaf by each dynamic leaf."""
         graph, places = linearized.graph, self.places
-        wanted = [
-            (results[source, target], graph.shapes[target], graph.shapes[source], place, row[place])
-            for target, row in zip(graph.outputs, shardings, strict=True)
-            for source, place in zip(graph.inputs, places, strict=True)
-        ]
+        lying = [row[place] for row in shardings for place in places]
         found: Iterator[Any]
         if blocks is not None:
             arrays = budget.compute(blocks, linearized.residuals)
-            pairs = [(source, target) for target in graph.outputs for source in graph.inputs]
-            found = iter([arrays[pair] for pair in pairs])
+            found = iter([arrays[s, t] for t in graph.outputs for s in graph.inputs])
+        elif structured:
+            found = iter(self.structured(linearized, results, lying))
         else:
-            make = _structured if structured else _dense
-            found = iter(make(wanted, linearized.residuals, self))
+            found = iter(self.dense(linearized, plan, results, lying))
         return [
             [
                 next(found) if place in places else self.trivial(value, leaf, structured, lying)
@@ -310,6 +342,38 @@ class _Call:
             ]
             for value, row in zip(linearized.value, shardings, strict=True)
         ]
+
+    def dense(
+        self, linearized: Linearized, plan: Plan, results: Results, lying: Sequence[Sharded]
+    ) -> list[jax.Array]:
+        """The dense array of each output by each input."""
+        graph = linearized.graph
+        count = len(graph.outputs)
+        nodes, origin = self.written(graph, results), self.origin(plan)
+        arrays = compute(nodes, linearized.residuals, lying, self.dtypes * count, origin)
+        places = self.places * count
+        return [
+            _weak_as(self.dynamic[place], array)
+            for place, array in zip(places, arrays, strict=True)
+        ]
+
+    def structured(
+        self, linearized: Linearized, results: Results, lying: Sequence[Sharded]
+    ) -> list[Jacobian]:
+        """The Jacobian of each output by each input, its factors kept."""
+        graph = linearized.graph
+        wanted = [
+            (
+                results[source, target],
+                graph.shapes[target],
+                graph.shapes[source],
+                _dtype(self.dynamic[place]),
+                Names(into=self.names[place]),
+            )
+            for target in graph.outputs
+            for source, place in zip(graph.inputs, self.places, strict=True)
+        ]
+        return store(wanted, linearized.residuals, lying)
 
     def shardings(
         self, value: Sequence[jax.Array], asked: Any, lies: Mapping[int, Sharded]
@@ -342,30 +406,13 @@ class _Call:
         return jax.tree.unflatten(self.outputs[0], inner)
 
 
-Wanted = tuple[Terms, tuple[int, ...], tuple[int, ...], int, Sharded]
-
-
-def _dense(
-    wanted: Sequence[Wanted], residuals: Sequence[jax.Array], call: _Call
-) -> list[jax.Array]:
-    dtypes = [_dtype(call.dynamic[place]) for *_, place, _ in wanted]
-    nodes = [
-        algebra.write(terms, out + into, dtype.itemsize)
-        for (terms, out, into, *_), dtype in zip(wanted, dtypes, strict=True)
-    ]
-    arrays = compute(nodes, residuals, [lying for *_, lying in wanted], dtypes)
-    return [
-        _weak_as(call.dynamic[place], array)
-        for array, (*_, place, _) in zip(arrays, wanted, strict=True)
-    ]
-
-
 def _weak_as(leaf: Any, array: jax.Array) -> jax.Array:
     """Give an array the weak type of the input that it is the Jacobian by, as JAX does.
 
     Only AD makes weak arrays of others in public: a cotangent is cast back to its primal's type.
     """
-    if not (isinstance(leaf, int | float | complex) or getattr(leaf, "weak_type", False)):
+    plain = isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic)
+    if not (plain or getattr(leaf, "weak_type", False)):
         return array
     zero = {"c": 0j, "f": 0.0}.get(array.dtype.kind, 0)
     weak = jnp.broadcast_to(jnp.asarray(zero), array.shape)
@@ -379,17 +426,9 @@ def _weak_as(leaf: Any, array: jax.Array) -> jax.Array:
     return result
 
 
-def _structured(
-    wanted: Sequence[Wanted], residuals: Sequence[jax.Array], call: _Call
-) -> list[Jacobian]:
-    return store(
-        [
-            (terms, out, into, _dtype(call.dynamic[place]), Names(into=call.names[place]))
-            for terms, out, into, place, _ in wanted
-        ],
-        residuals,
-        [lying for *_, lying in wanted],
-    )
+def _is_plain_array(leaf: Any) -> bool:
+    """Whether it is an array of numbers, not of keys of random numbers."""
+    return isinstance(leaf, jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
 
 
 def _check_in_range(numbers: Sequence[int], count: int) -> None:

@@ -16,6 +16,13 @@ hypothesis.settings.register_profile("layouts", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("layouts")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """What a module's tests compiled is let go: kept, it would fill some gigabytes in the end."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A browser for the tests of a module; they are skipped without, and fail under CI.

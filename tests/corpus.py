@@ -2,6 +2,7 @@
 
 python -m tests.corpus              all of them: some minutes
 python -m tests.corpus --every 12   each twelfth wrong one, and each twelfth right one
+python -m tests.corpus --list       and each that is not named first, with what was said
 """
 
 import argparse
@@ -33,11 +34,17 @@ class Verdict:
             "misnamed", "misnamed as certain", "unexplained", "passed"; of a right pass "accused"
             or "passed".
         said: the first kind that the doctor says; empty where it finds nothing wrong.
+        candidates: all that it may be, in the doctor's order.
     """
 
     case: Case
     fit: str
     said: str
+    candidates: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        wanted, said = " or ".join(self.case.kinds), ", ".join(self.candidates) or self.said
+        return f"{self.fit}: {self.case} (argument {self.case.argnum}): {wanted}; said: {said}"
 
 
 def examined(case: Case, seed: int = 1) -> Verdict:
@@ -47,7 +54,9 @@ def examined(case: Case, seed: int = 1) -> Verdict:
     said = found.findings[0].kind if found.findings else ""
     if not case.kinds:
         return Verdict(case, PASSED if found.ok else ACCUSED, said)
-    return Verdict(case, _fit(found, {k for kinds in case.kinds for k in kinds.split("+")}), said)
+    accepted = {kind for kinds in case.kinds for kind in kinds.split("+")}
+    candidates = [" and ".join(kinds) for few in found.candidates.values() for kinds in few]
+    return Verdict(case, _fit(found, accepted), said, tuple(candidates))
 
 
 def _fit(found: Diagnosis, accepted: set[str]) -> str:
@@ -59,6 +68,14 @@ def _fit(found: Diagnosis, accepted: set[str]) -> str:
     if found.certain:
         return CERTAIN
     return AMONG if accepted & {*kinds} else MISNAMED
+
+
+def _each(chosen: Sequence[Case]) -> Iterator[Verdict]:
+    """The verdict on each; what JAX compiles for so many functions would fill the memory."""
+    for number, case in enumerate(chosen, start=1):
+        yield examined(case)
+        if not number % 20:
+            jax.clear_caches()
 
 
 def table(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -79,12 +96,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="take each such case")
     parser.add_argument("--start", type=int, default=0, help="from which one on")
+    parser.add_argument("--list", action="store_true", help="tell of each that is not named")
     asked = parser.parse_args(arguments)
     jax.config.update("jax_enable_x64", True)
     chosen = [[c for c in cases() if bool(c.kinds) is wrong] for wrong in (True, False)]
-    wrong, right = ([*map(examined, few[asked.start :: asked.every])] for few in chosen)
+    wrong, right = ([*_each(few[asked.start :: asked.every])] for few in chosen)
     for line in table(wrong):
         print(line)
+    for verdict in wrong if asked.list else ():
+        if verdict.fit != NAMED:
+            print(verdict)
     counts = Counter(verdict.fit for verdict in [*wrong])
     rates = ", ".join(f"{counts[fit]} {fit} ({counts[fit] / len(wrong):.1%})" for fit in FITS)
     accused = [str(verdict.case) for verdict in right if verdict.fit == ACCUSED]

@@ -130,7 +130,7 @@ TABLE: list[tuple[Formula, str, str, str]] = [
     ),
     (add((1, a), (-2, b)), "a - 2 b", "a - 2 * b", "a - 2 b"),
     (add((-1, a), (0.2, b)), "-a + 1/5 b", "-a + 1/5 * b", r"-a + \frac{1}{5} \, b"),
-    (add((0.12345, a)), "0.1235 a", "0.1235 * a", r"0.1235 \, a"),
+    (add((0.12345, a)), "0.12345 a", "0.12345 * a", r"0.12345 \, a"),
     (add((1j, a)), "(0+1j) a", "(0+1j) * a", r"(0 + 1\mathrm{i}) \, a"),
     (
         add((nan, a), (-inf, b)),
@@ -214,7 +214,7 @@ TABLE: list[tuple[Formula, str, str, str]] = [
     (
         Transpose(Ones((4, 5))),
         "𝟏(4×5)ᵀ",
-        "ones(4, 5).T",
+        "ones((4, 5)).T",
         r"\mathbf{1}_{4 \times 5}^{\top}",
     ),
     (Identity(14), "I₁₄", "eye(14)", "I_{14}"),

@@ -42,6 +42,7 @@ x @ A @ x  |  x=5 A=5x5  |  numerator  |  Wikipedia
     xᵀ (A + Aᵀ)
 x @ A @ x + b @ x  |  x=5 A=5x5 b=5  |  denominator  |  Cookbook 97
     (A + Aᵀ) x + b
+    b + (A + Aᵀ) x
 1 / 2 * (x @ A @ x) - b @ x  |  x=5 A=5x5 b=5  |  denominator  |  folklore
     1/2 (A + Aᵀ) x - b
     1/2 (A + Aᵀ) x - b
@@ -71,6 +72,7 @@ norm(A @ x - b)  |  x=5 A=3x5 b=3  |  denominator  |  folklore
     Xᵀ (X w - y)
 sum((X @ w - y) ** 2) + c * sum(w**2)  |  w=3 X=7x3 y=7 c  |  denominator  |  folklore
     2 Xᵀ (X w - y) + 2 c w
+    2 c w + 2 Xᵀ (X w - y)
 (a @ x) ** 2  |  x=5 a=5  |  denominator  |  folklore
     2 (aᵀ x) a
     2 (aᵀ x) a
@@ -153,6 +155,7 @@ tr(A @ X @ B @ X)  |  X=3x5 A=5x3 B=5x3  |  numerator  |  Wikipedia
     A X B + B X A
 tr(A @ X @ B @ X.T @ C)  |  X=3x5 A=2x3 B=5x5 C=3x2  |  numerator  |  Wikipedia
     B Xᵀ C A + Bᵀ Xᵀ Aᵀ Cᵀ
+    Bᵀ Xᵀ Aᵀ Cᵀ + B Xᵀ C A
 tr((A @ X @ B + C) @ (A @ X @ B + C).T)  |  X=3x5 A=7x3 B=5x2 C=7x2  |  denominator  |  Cookbook 119
     2 Aᵀ (A X B + C) Bᵀ
     2 Aᵀ E Bᵀ
@@ -179,8 +182,10 @@ det(X)  |  X=5x5  |  denominator  |  Cookbook 49
     det(X) X⁻ᵀ
 logdet(X.T @ X)  |  X=5x3  |  numerator  |  Wikipedia
     2 (Xᵀ X)⁻¹ Xᵀ
+    2 A Xᵀ
 det(X.T @ A @ X)  |  X=5x3 A=5x5  |  denominator  |  Cookbook 54
     det(Xᵀ A X) (A X (Xᵀ A X)⁻¹ + Aᵀ X (Xᵀ Aᵀ X)⁻¹)
+    d (Aᵀ X Bᵀ + A X B)
 sum(X**2)  |  X=3x5  |  denominator  |  Cookbook 132
     2 X
     2 X
@@ -419,7 +424,7 @@ class Identity:
         layout: a key of `CONVENTIONS`.
         source: where the formula stands.
         cell: the formula.
-        derived: what is printed for it; empty where that does not read as people write it.
+        derived: what is printed for it.
     """
 
     family: str

@@ -10,6 +10,7 @@ import numpy as np
 from layouts import Jacobian, jacobian
 from layouts.graph import Graph
 from layouts.linearize import Linearized
+from layouts.plan import make_plan
 from layouts.transforms import linearize_call
 from tests.cases import CASES, Case
 
@@ -88,6 +89,15 @@ def graph_of(function: Any, *args: Any, argnums: Any = 0) -> Graph:
     found: list[Linearized] = []
     jax.eval_shape(lambda *a: found.append(linearize_call(function, argnums, a, {})), *args)
     return found[0].graph
+
+
+def distinct_orders(function: Any, *args: Any, argnums: Any = 0) -> tuple[str, ...]:
+    """The orders that do not eliminate in the same sequence as one before them."""
+    graph = graph_of(function, *args, argnums=argnums)
+    found: dict[tuple[int, ...], str] = {}
+    for order in ("auto", "forward", "reverse"):
+        found.setdefault(make_plan(graph, order).vertices, order)
+    return tuple(found.values())
 
 
 def graph_of_case(case: Case) -> Graph:

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from layouts import Jacobian, LayoutError, hessian, jacobian
+from layouts import Jacobian, LayoutError, gram, hessian, jacobian, stream
 
 
 def normal(*shape):
@@ -49,6 +49,18 @@ def product(W, X):
     return W @ X
 
 
+def filtered(x, weights):
+    return jnp.fft.irfft(jnp.fft.rfft(x) * weights, n=x.shape[0])
+
+
+@jax.custom_vjp
+def own_rule(x):
+    return jnp.sin(x)
+
+
+own_rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, cotangent: (jnp.cos(x) * cotangent,))
+
+
 # name: transform, function, argnum, arguments, how they are split, how the result is: by "x" on a
 # mesh of 8, by "a" and "b" on one of 4×2.
 MATRICES = (normal(48, 24), normal(24, 40))
@@ -76,6 +88,9 @@ CASES = {
     "attention, columns": (jacobian, attention, 0, HEADS, [P("x")], P(None, None, "x")),
     "attention, both": (jacobian, attention, 0, HEADS, [P("a")], P("a", None, "b")),
     "energy Hessian, rows": (hessian, energy, 0, (normal(128, 8),), [P("x")], P("x")),
+    # The two mirrored halves want one array in two ways.
+    "energy Hessian, flat": (hessian, energy, 0, (normal(128, 2),), [P("x")], P("x")),
+    "energy Hessian, columns": (hessian, energy, 0, (normal(96, 3),), [P()], P(None, None, "x")),
     "energy Hessian, wide": (hessian, energy, 0, (normal(64, 16),), [P()], P(None, None, "x")),
     "layer norm, rows": (jacobian, layer_norm, 0, (normal(64, 20),), [P("x")], P("x")),
     "layer norm, columns": (
@@ -88,6 +103,11 @@ CASES = {
     ),
     "convolution, rows": (jacobian, convolution, 0, IMAGES, [P("x")], P("x")),
     "convolution by kernel": (jacobian, convolution, 1, IMAGES, [P("x")], P("x")),
+    # An operator is applied to columns, each device its own.
+    "filter by FFT, rows": (jacobian, filtered, 0, (normal(128), normal(65)), [P("x")], P("x")),
+    "MLP, explicit axes": (jacobian, mlp, 0, WEIGHTS, [P(), P(), P("x")], P("x")),
+    "energy Hessian, explicit axes": (hessian, energy, 0, (normal(96, 3),), [P()], P("x")),
+    "own rule, explicit axes": (jacobian, own_rule, 0, (normal(1000),), [P("x")], P("x")),
 }
 
 
@@ -115,20 +135,22 @@ def distance(found, expected):
     return float(max(gaps) / (np.abs(expected).max() or 1))
 
 
-def measured(transform, function, argnum, arrays, specs, out):
-    mesh = meshes()["a" in str(out)]
+def measured(name, transform, function, argnum, arrays, specs, out):
+    mesh = meshes(AxisType.Explicit if "explicit" in name else AxisType.Auto)["a" in str(out)]
     whole = jax.jit(transform(function, argnum)).lower(*arrays).compile()
     expected = np.asarray(whole(*arrays))
     given, sharding = place(arrays, specs, mesh), NamedSharding(mesh, out)
     split = jax.jit(transform(function, argnum, out_sharding=sharding)).lower(*given).compile()
-    inside, outside = split(*given), transform(function, argnum, out_sharding=out)(*given)
-    shards = {shard.data.size for shard in inside.addressable_shards + outside.addressable_shards}
+    results = [split(*given)]
+    if name.endswith("rows"):  # outside jit too: one of each function
+        results.append(transform(function, argnum, out_sharding=out)(*given))
+    shards = {shard.data.size for result in results for shard in result.addressable_shards}
     return {
-        "error": max(distance(inside, expected), distance(outside, expected)),
+        "error": max(distance(result, expected) for result in results),
         "single": peak(whole),
         "device": peak(split),
         "shard": max(shards) / expected.size,
-        "lies": all(x.sharding.is_equivalent_to(sharding, x.ndim) for x in (inside, outside)),
+        "lies": all(x.sharding.is_equivalent_to(sharding, x.ndim) for x in results),
     }
 
 
@@ -211,6 +233,40 @@ def methods():
             "shard": max(a.addressable_shards[0].data.size / a.size for a in kernel.arrays),
         }
     return found
+
+
+def over_batches():
+    """A data set's kernel, and blocks of a Jacobian, where arrays' types name the mesh."""
+    mesh = jax.make_mesh((8,), ("x",))
+    W, X = normal(5, 3), normal(16, 5)
+    given = place([W, X], [P(), P("x")], mesh)
+
+    def sample(W, x):
+        return jnp.tanh(x @ W)
+
+    def of_all(W, X):
+        return jnp.tanh(X @ W)
+
+    J = dense_of(of_all, 0, (W, X)).reshape(48, 15)
+    options = {"in_axes": (None, 0), "batch_size": 2, "mesh": mesh}
+    kernel = jax.jit(gram(sample, **options))(*given)
+    blocks = stream(of_all, memory_limit=8000)(*given)
+    rows = [distance(block.array, J.reshape(48, 5, 3)[block.slices]) for block in blocks]
+    # JAX refuses x[:, None] - x[None] where both axes would be split over one of the mesh.
+    points = normal(16, 3)
+    (split,) = place([points], [P("x")], mesh)
+    second = hessian(energy, out_sharding=P("x"))(split)
+    return {
+        "refused by types": distance(second, np.asarray(jax.hessian(energy)(points))),
+        "lies": second.sharding.is_equivalent_to(NamedSharding(mesh, P("x")), 4),
+        "kernel": distance(kernel, (J @ J.T).reshape(16, 3, 16, 3)),
+        "shard": kernel.addressable_shards[0].data.size / kernel.size,
+        "Gauss-Newton": distance(
+            gram(sample, side="in", **options)(W, X), (J.T @ J).reshape(5, 3, 5, 3)
+        ),
+        "blocks": len(blocks),
+        "stream": max(rows),
+    }
 
 
 def pytrees():
@@ -325,8 +381,6 @@ def one_of_several(address, count, number):
 
     found = {"devices": [len(jax.local_devices()), len(jax.devices())]}
     cases = {
-        "product": (jacobian, product, 0, (normal(16, 3), normal(3, 20)), [("x",), ()]),
-        "mlp": (jacobian, mlp, 0, (normal(5, 8), normal(8, 3), normal(12, 5)), [(), (), ("x",)]),
         "softmax": (jacobian, jax.nn.softmax, 0, (normal(20),), [("x",)]),
         "flip": (jacobian, lambda x: x[::-1], 0, (normal(20),), [("x",)]),
         "convolution": (
@@ -361,9 +415,10 @@ def main(devices="8", address=None, count="1", number="0"):
     jax.config.update("jax_numpy_rank_promotion", "raise")
     if address is None:
         found = {
-            "cases": {name: measured(*case) for name, case in CASES.items()},
+            "cases": {name: measured(name, *case) for name, case in CASES.items()},
             "free": by_themselves(),
             "methods": methods(),
+            "over batches": over_batches(),
             "pytrees": pytrees(),
             "refusals": refusals(),
             "constraints": constraints(),

@@ -8,8 +8,10 @@ import pytest
 from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
 
 from layouts import LayoutError, cost
-from layouts.dividing import Collective, Division, collectives, sent_bytes
-from layouts.nodes import Contract, Leaf
+from layouts.dividing import Division
+from layouts.exchanges import Collective, collectives, sent_bytes
+from layouts.fusing import fused_peak_bytes
+from layouts.nodes import Contract, Leaf, Reshape
 from layouts.program import cost as counted
 from tests.oracle import BY_NAME
 
@@ -59,8 +61,10 @@ def test_whole_arguments_are_sliced_and_nothing_is_sent():
         ((None, "d"), (), "columns", 0),
         ((), ("d",), "rows", 0),
         ((), ("d",), "columns", ITEM * 10 * 15 * 4 // 5),  # gathers V
-        (("d",), (None, "d"), "rows", 2 * ITEM * 10 * 35 * 4 // 5),  # adds up partial sums
-        (("d",), (None, "d"), "arguments", 2 * ITEM * 10 * 35 * 4 // 5),
+        # V from columns to rows, and gathers W; it is not summed up, whole on each device.
+        (("d",), (None, "d"), "rows", ITEM * (15 * 35 + 10 * 15 // 5) * 4 // 5),
+        (("d",), (None, "d"), "columns", ITEM * (10 * 15 + 15 * 35 // 5) * 4 // 5),
+        (("d",), (None, "d"), "arguments", 2 * ITEM * 10 * 35 * 4 // 5),  # adds up partial sums
         ((None, "d"), (), "arguments", ITEM * 10 * 35 * 4 // 5),  # gathers the result
     ],
 )
@@ -114,6 +118,20 @@ def test_a_tie_of_one_axis_to_both_mesh_axes_keeps_its_digits():
     found = report.sharded({"a": 2, "b": 3})
     name = "a: batch (output axis 0 = x axis 0); b: batch (output axis 0 = x axis 0)"
     assert way(found, name).dense_bytes * 6 == report.dense_bytes
+
+
+def test_what_is_computed_entry_by_entry_is_not_stored():
+    """Of softmax's two terms the second, an outer product, is as large as the result."""
+    report = cost(jax.nn.softmax)(struct(35)).sharded({"d": 5})
+    assert report.alone.dense_bytes == ITEM * 35 * 35
+    assert ITEM * 35 * 36 <= report.alone.dense_peak_bytes < 1.1 * ITEM * 35 * 35
+    A, B = Leaf((35, 3), ITEM, index=0), Leaf((3, 35), ITEM, index=1)
+    AB = Contract((35, 35), ITEM, (A, B), ((0, 1), (1, 2)), (0, 2), (35, 3, 35))
+    scaled = Contract((35, 35), ITEM, (AB, B), ((0, 1), (2, 1)), (0, 1), (35, 35, 3))
+    assert fused_peak_bytes([AB]) == ITEM * (35 * 35 + 2 * 35 * 3)
+    assert fused_peak_bytes([scaled]) == ITEM * (2 * 35 * 35 + 35 * 3)  # A is done with
+    turned = Reshape((35 * 35,), ITEM, (AB,))
+    assert fused_peak_bytes([turned]) == fused_peak_bytes([AB])
 
 
 KINDS_OF_STEPS = [

@@ -343,6 +343,8 @@ MISFITS = {
     "dD @ X": {"operand-not-transposed"},
     "X.T @ dD": {"order-swapped"},
     "X @ dD": {"operand-not-transposed", "order-swapped"},
+    "dD @ inv(X)": {"inverse-for-transpose"},
+    "dD * X.T": {"missing-sum"},
 }
 
 
@@ -364,7 +366,40 @@ def test_only_the_occurrence_that_does_not_fit_is_turned():
     assert finding.right == "(dD ⊙ (1 - tanh(W X)²)) Xᵀ"
 
 
+@pytest.mark.parametrize(
+    ("fun", "formula", "kinds"),
+    [
+        (product, "-dD @ X", ("operand-not-transposed", "sign")),
+        (product, "2 * inv(X) @ dD", ("inverse-for-transpose", "constant-factor")),
+        (
+            lambda W, X: jnp.tanh(W @ X),
+            "dD @ X",
+            ("operand-not-transposed", "missing-activation-derivative"),
+        ),
+    ],
+)
+def test_a_misfit_with_another_slip_is_diagnosed_where_all_sizes_are_equal(fun, formula, kinds):
+    found = diagnose(fun, formula, *matrices(4, 3, 5))
+    assert kinds in found.candidates["W"], str(found)
+    assert {finding.wrong for finding in found.findings} == {formula}
+    assert "Where all axes have 5 entries the shapes fit" in found.notes[0]
+
+
+def test_a_pass_whose_shapes_do_not_fit_raises_and_is_told_what_it_has_where_they_do():
+    found = diagnose(product, lambda g, W, X: X.T @ g, *matrices(4, 3, 5))
+    assert found.verdict == "unexplained" and found.findings[0].kind == "raises"
+    assert "It is either order-swapped or" in found.notes[-1]
+
+
 def test_a_misfit_that_nothing_mends_is_refused():
-    W, X = np.ones((4, 3)), np.ones((3, 5))
     with pytest.raises(LayoutError, match="shapes that fit"):
-        diagnose(lambda W, X: W @ X, "dD * X", W, X)
+        diagnose(lambda W, X: W @ X + np.ones((4, 5)), "dD + X", *matrices(4, 3, 5))
+
+
+def test_a_formula_may_name_the_output_and_a_scalar_function_needs_no_cotangent():
+    W, X = matrices(4, 3, 5)
+    assert diagnose(lambda W, X: jnp.tanh(W @ X), "(dY * (1 - Y**2)) @ X.T", W, X).ok
+    square, x = normal(4, 4), normal(4)
+    assert diagnose(lambda x, A: x @ A @ x, "(A + A.T) @ x", x, square).ok
+    found = diagnose(lambda x, A: x @ A @ x, "2 A x", x, square)
+    assert ("missing-path",) in found.candidates["x"]

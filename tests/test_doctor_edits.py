@@ -148,6 +148,59 @@ def pairs(X, Y):
     return jnp.einsum("ni,ni->n", X, jnp.sin(Y))
 
 
+def swish(W, x):
+    z = W @ x
+    return jnp.tanh(z / (1 + jnp.exp(-1.7 * z)))
+
+
+def swish_as_relu(g, W, x):
+    z = W @ x
+    y = np.tanh(z / (1 + np.exp(-1.7 * z)))
+    return np.outer(g * (1 - y**2) * (z > 0), x)
+
+
+def spaced(x, k):
+    """Every second window."""
+    x, k = x[None, None, :], k[None, None, :]
+    return jax.lax.conv_general_dilated(x, k, (2,), "VALID")[0, 0]
+
+
+def spaced_back(stride):
+    def back(g, x, k):
+        d = np.zeros_like(x)
+        for n, one in enumerate(g):
+            d[stride * n : stride * n + len(k)] += one * k
+        return d
+
+    return back
+
+
+def ends_joined(a, b, W):
+    return jnp.sin(W @ jnp.concatenate([a, jnp.exp(b)]))
+
+
+def scaled(X):
+    return X / jnp.sqrt((X**2).mean(1, keepdims=True))
+
+
+def scaled_as_if_centred(g, X):
+    r = np.sqrt((X**2).mean(1, keepdims=True))
+    y = X / r
+    return (g - g.mean(1, keepdims=True) - y * (g * y).mean(1, keepdims=True)) / r
+
+
+def weighted(x, A, y, w):
+    return jnp.sum(w * (A @ x - y) ** 2)
+
+
+PLACES = np.array([2, 0, 2, 2, 1])
+
+
+def places_averaged(g, x):
+    counts = np.bincount(PLACES, minlength=len(x))
+    return np.cos(x) * np.bincount(PLACES, g, len(x)) / np.maximum(counts, 1)
+
+
 SLIPS = [
     (gibbs, lambda g, X, t: back_through(g, shares(X, t)) / t, (normal(5, 3), 2.5), None),
     (
@@ -193,6 +246,65 @@ SLIPS = [
         lambda g, X, Y: g.sum() * np.sin(Y),
         (normal(5, 3), normal(5, 3, seed=1)),
         {"flattened-batch"},
+    ),
+    (swish, swish_as_relu, (normal(5, 3), normal(3)), {"wrong-point"}),
+    (spaced, spaced_back(2), (normal(9), normal(3)), None),
+    (spaced, spaced_back(1), (normal(9), normal(3)), {"wrong-point"}),
+    (
+        ends_joined,
+        lambda g, a, b, W: (W.T @ (g * np.cos(W @ np.concatenate([np.exp(b), a]))))[: len(a)],
+        (normal(3), normal(4), normal(5, 7)),
+        {"order-swapped"},
+    ),
+    (scaled, scaled_as_if_centred, (normal(5, 3),), {"wrong-point"}),
+    (
+        weighted,
+        lambda g, x, A, y, w: g * 2 * A.T @ (w * (A @ x) - y),
+        (normal(3), normal(5, 3), normal(5), normal(5, seed=1) ** 2),
+        {"missing-factor"},
+    ),
+    (lambda x: jnp.sin(x)[PLACES], places_averaged, (normal(4),), {"mean-for-sum"}),
+    (
+        lambda x: jnp.tile(jnp.sin(x), 3),
+        lambda g, x: g[-len(x) :] * np.cos(x),
+        (normal(4),),
+        {"overwritten-duplicates"},
+    ),
+    (
+        lambda x: jnp.cumsum(x**2),
+        lambda g, x: 2 * x * (g.sum() - np.cumsum(g)),
+        (normal(5),),
+        {"missing-path"},
+    ),
+    (
+        lambda x: jnp.sin(x),
+        lambda g, x: g * np.cos(x) * (-1.0) ** np.arange(len(x)),
+        (normal(5),),
+        {"sign"},
+    ),
+    (
+        lambda X: jnp.sin(X),
+        lambda g, X: np.pad((g * np.cos(X))[:, 1:], ((0, 0), (1, 0))),
+        (normal(4, 3),),
+        {"missing-path"},
+    ),
+    (
+        lambda X, W: jnp.sin(X) @ W,
+        lambda g, X, W: np.cos(X) * (g * W.T),
+        (normal(4, 4), normal(4, 4, seed=1)),
+        {"missing-sum"},
+    ),
+    (
+        lambda B, v: jnp.einsum("nij,nj->ni", B, v),
+        lambda g, B, v: np.einsum("ni,nj->ij", g, v),
+        (normal(2, 3, 4), normal(2, 4)),
+        {"flattened-batch"},
+    ),
+    (
+        lambda X, A: jnp.sin(A @ X),
+        lambda g, X, A: (np.kron(np.eye(3), A).T @ (g * np.cos(A @ X)).ravel()).reshape(X.shape),
+        (normal(4, 3), normal(5, 4)),
+        {"vec-order"},
     ),
 ]
 

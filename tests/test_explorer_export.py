@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -162,6 +163,16 @@ def test_a_frame_where_no_widget_runs(shown, monkeypatch):
     assert 'sandbox="allow-scripts allow-downloads"' in frame
 
 
+@pytest.mark.parametrize("content", [{"allow_stdin": False}, {"allow_stdin": True}, {}, None])
+def test_a_notebook_that_runs_by_itself_has_the_page_that_stands_still(shown, monkeypatch, content):
+    pytest.importorskip("anywidget")
+    shell = SimpleNamespace(get_parent=lambda: content and {"content": content})
+    stand_in = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(__import__("sys").modules, "IPython", stand_in)
+    live = content != {"allow_stdin": False}
+    assert ("application/vnd.jupyter.widget-view+json" in shown._repr_mimebundle_()) == live
+
+
 def test_the_widget_asks_the_kernel(shown):
     pytest.importorskip("anywidget")
     assert "application/vnd.jupyter.widget-view+json" in shown._repr_mimebundle_()
@@ -237,7 +248,10 @@ MODEL = """async ({ esm, modules, data }) => {
       hearers.forEach((hear) => hear(reply));
     },
   };
-  window.end = await widget.render({ model, el: document.body });
+  const cell = () => document.body.appendChild(document.createElement("div"));
+  const ends = [];
+  for (let n = 0; n < 2; n += 1) ends.push(await widget.render({ model, el: cell() }));
+  window.end = () => ends.forEach(end => end());
   window.hearers = hearers;
 }"""
 
@@ -257,7 +271,17 @@ def test_the_live_view_asks_and_shows(shown, page, tmp_path):
     page.add_style_tag(content=widget._css)
     page.evaluate(MODEL, {"esm": widget._esm, "modules": widget.modules, "data": widget.data})
     page.wait_for_selector(DRAWN)
-    page.get_by_role("radio", name="differentiate by W").check(force=True)
+    one, other = page.locator(".lx").all()
+    for view in (one, other):  # each with switches of its own
+        checked = view.locator(".segments input:checked")
+        assert checked.evaluate_all("all => all.map(one => one.value)") == ["numerator", "rows"]
+    other.get_by_role("radio", name="Denominator").check(force=True)
+    assert one.get_by_role("radio", name="Numerator").is_checked()
+    page.evaluate("document.body.addEventListener('keydown', () => { window.heard = true; })")
+    one.locator(".map .stage").focus()
+    page.keyboard.press("ArrowDown")
+    assert not page.evaluate("window.heard")
+    one.get_by_role("radio", name="differentiate by W").check(force=True)
     page.wait_for_function("window.asked.includes('view')")
     page.get_by_text("∂D[1,2]/∂W").first.wait_for(state="attached")
     page.evaluate("window.end()")

@@ -11,7 +11,7 @@ import pytest
 from tests.explorer_served import serving
 from tests.fuzz_explorer import body_of, fuzz
 
-INPUTS = 300
+INPUTS = 120
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="/proc")
 
 

@@ -21,8 +21,10 @@ from layouts.explorer.gallery import GALLERY
 from layouts.explorer.limits import MAX_CELLS, MAX_SEED
 from layouts.explorer.payload import ANSWERS
 from layouts.explorer.subject import subject_of
+from layouts.explorer.telling import rule
 from layouts.expressions import FUNCTIONS as FUNCTIONS_OF_TEXT
 from layouts.expressions import load
+from layouts.expressions.loading import Loaded
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.parsing import parse
 
@@ -246,6 +248,44 @@ def test_the_doctor_accepts_the_rule_that_is_offered(views, name):
     assert found["ok"] and found["verdict"] == "correct", found["text"]
 
 
+OFFERED = {
+    **{name: gallery_row(name) for name in ("mlp", "cross-entropy", "layer-norm", "attention")},
+    "chain": gallery_row("matrix-chain", wrt="A3"),
+    "vectors": gallery_row("quadratic-form", wrt="A"),
+    "outer": expression("outer(x, x) @ y", {"x": [3], "y": [3]}),
+    "mask": expression("relu(W @ X + b)", {"W": [2, 3], "X": [3, 5], "b": [2, 1]}, wrt="b"),
+    "gelu": expression("0.123456 * W @ gelu(z)", {"W": [2, 3], "z": [3]}, wrt="z"),
+    "silu": expression("x * sigmoid(x) - softplus(x)", {"x": [5]}),
+    "rows": expression("logsumexp(A, axis=1) * s", {"A": [2, 3], "s": [1]}),
+    "one": expression("sum(A) * s", {"A": [2, 3], "s": [1]}, wrt="s"),
+    "log det": expression("logdet(A) * solve(A, x)", {"A": [3, 3], "x": [3]}, wrt="x"),
+    "ties": expression("maximum(x, y) - abs(y)", {"x": [5], "y": [5]}, wrt="y"),
+    "column": expression("A * c + tanh(c)", {"A": [2, 3], "c": [2, 1]}, wrt="c"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_the_rule_that_is_offered_runs_in_numpy(name):
+    asked = state_of(OFFERED[name], {})
+    subject = subject_of(asked)
+    with jax.enable_x64(True):
+        offered = rule(subject)
+    arrays = subject.at(asked)
+    cotangent = np.random.default_rng(1).standard_normal(subject.out_shape)
+    space = dict(zip(subject.inputs, arrays, strict=True)) | {offered["cotangent"]: cotangent}
+    found = eval(offered["numpy"], {"np": np}, space)
+    wanted = jax.vjp(asked.loaded.call, *arrays)[1](cotangent)[subject.place]
+    assert np.shape(found) == wanted.shape
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+    read = evaluate(parse(offered["numpy"]), space)  # as the doctor reads it
+    np.testing.assert_allclose(np.reshape(read, wanted.shape), wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_no_rule_is_offered_where_numpy_has_none():
+    asked = state_of(expression("kron(A, B)", {"A": [2, 3], "B": [3, 2]}), {})
+    assert rule(subject_of(asked))["numpy"] is None
+
+
 def test_the_doctor_names_a_mistake():
     found = ask("check", gallery_row("seed-w", formula="-dD @ X.T"))
     conforms(found, schema.CheckAnswer)
@@ -331,8 +371,8 @@ def test_a_gradient_written_like_its_variable_has_the_chain_of_mixed_layout(view
 
 def test_what_is_whole_passes_no_gradient_on():
     def picked(x):
-        order = jnp.argsort(x)
-        return x[order] * x
+        best = jnp.argmax(x)
+        return x * best + x[best]
 
     found = layouts.explore(picked, jnp.arange(5.0))
     view = found.ask("view", found._state)
@@ -449,6 +489,22 @@ def test_the_gallery_offers_rows_and_functions():
     assert view["jacobian"]["shape"] == [4, 4]
     with pytest.raises(LayoutError, match="mine:softplus"):
         ask("view", {"source": {**source, "name": "os:system"}}, own)
+
+
+def test_a_jacobian_without_entries_is_a_view_too():
+    inputs = {"x": (3,)}
+    own = {"mine:none": Loaded("mine:none", lambda x: x[:0], inputs)}
+    view = ask("view", {"source": {"kind": "function", "name": "mine:none"}}, own)
+    conforms(view, schema.ViewAnswer)
+    assert view["jacobian"]["shape"] == [0, 3] and view["jacobian"]["cells"]["values"] == []
+
+
+def test_the_operands_of_a_large_map_are_shown_as_far_as_they_fit():
+    shapes = {name: [200, 200] for name in "ABCE"}
+    view = ask("view", expression("sum(A * B) + sum(C * E)", shapes))
+    shown = [array["name"] for array in view["arrays"] if array["values"]]
+    assert shown == ["A", "B", view["output"]["name"]]
+    assert view["jacobian"]["cells"]["values"]
 
 
 def test_a_name_is_enough_to_propose_shapes():

@@ -11,9 +11,10 @@ from starlette.testclient import TestClient
 
 import layouts
 from layouts.explorer.computing import Setup
+from layouts.explorer.export import modules
 from layouts.explorer.refusals import MOST_BYTES, Refused, read_object
 from layouts.explorer.safety import HEADERS, Door, same
-from layouts.explorer.server import Answers, application
+from layouts.explorer.server import DEFAULTS, Answers, application
 from layouts.explorer.worker import MOST_WAITING, Worker
 
 PORT = 8123
@@ -254,9 +255,12 @@ def test_the_page_and_its_files(client):
     page = client.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.text.startswith("<!doctype html>")
-    kinds = {"style.css": "text/css; charset=utf-8", "boot.js": "text/javascript; charset=utf-8"}
-    for name in re.findall(r'(?:href|src)="([\w.]+)"', page.text):
-        assert client.get(f"/{name}").headers["content-type"] == kinds[name]
+    kinds = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+    names = re.findall(r'(?:href|src)="([\w.]+)"', page.text)
+    for name in names:
+        kind = kinds[name.rpartition(".")[2]]
+        assert client.get(f"/{name}").headers["content-type"] == kind
+    assert set(modules()) <= set(names)  # asked for at once, and not one behind the other
     assert client.head("/").status_code == 200
 
 
@@ -479,7 +483,7 @@ def test_what_waits_when_the_server_stops_is_refused():
 )
 def test_a_worker_that_cannot_start_says_why(setup, reason):
     async def run():
-        worker = Worker(Setup(**{"answers": STAND_IN, **setup}))
+        worker = Worker(Setup(**{"answers": STAND_IN, **setup}), LIGHT)
         worker.open()
         found = [await worker.ask("view", {"n": n}) for n in range(2)]
         await worker.close()
@@ -503,7 +507,7 @@ def test_a_start_that_breaks_down_is_not_tried_without_end():
         worker.open()
         while not started:
             await asyncio.sleep(0.1)
-        await asyncio.sleep(4)
+        await asyncio.sleep(1.5)
         quiet = len(started)
         status, _ = await worker.ask("view", {})
         await worker.close()
@@ -534,6 +538,37 @@ def test_answers_are_kept_but_times_and_errors(name, reply, times):
     for body in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 2}):
         assert asyncio.run(answers.ask(name, body)) == reply
     assert worker.count == times
+
+
+class Late(Counting):
+    """A worker that has to start."""
+
+    async def ask(self, name, body):
+        await asyncio.sleep(0.2)
+        return await super().ask(name, body)
+
+
+FIRST = {"source": {"kind": "gallery", "name": "one"}}
+ROWS = json.dumps({"rows": [FIRST]}).encode()
+
+
+def test_what_the_page_begins_with_waits_for_no_worker():
+    async def run(view):
+        def compute(name, body):
+            return ROWS if name == "gallery" else view(body)
+
+        worker = Late((200, b"the worker's"))
+        answers = Answers(worker)
+        answers.foresee(compute, {})
+        body = {**DEFAULTS, **FIRST}
+        asked = await asyncio.gather(*(answers.ask("view", body) for _ in range(2)))
+        found = [*asked, await answers.ask("view", body), await answers.ask("gallery", {})]
+        return [answer for _, answer in found]
+
+    assert asyncio.run(run(lambda body: b"seen")) == [b"seen"] * 3 + [ROWS]
+    assert asyncio.run(run(lambda body: 1 / 0)) == [b"the worker's"] * 3 + [ROWS]
+    late = asyncio.run(run(lambda body: time.sleep(0.6) or b"seen"))
+    assert late == [b"the worker's"] * 3 + [ROWS]
 
 
 def test_no_more_is_kept_than_fits(monkeypatch):

@@ -43,7 +43,7 @@ def test_a_failing_program_is_shrunk_and_printed_as_a_script(monkeypatch, capsys
     assert script.count("    v") == script.count("jnp.sort(") == 1
     exec(compile(script, "script", "exec"), {})
     apart = capsys.readouterr().out
-    assert all(order in apart for order in fuzz.ORDERS)
+    assert all(order in apart for order in ("auto", "forward", "reverse"))
 
 
 def test_where_nothing_fails_the_search_ends_in_time(monkeypatch, capsys):

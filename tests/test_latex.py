@@ -97,7 +97,7 @@ def test_numbers():
         r"1 \times 10^{-20}",
         r"-\infty",
         r"\mathrm{nan}",
-        "0.1235",
+        "0.12345",
     ]
     assert number_latex(complex(-1, -2)) == r"(-1 - 2\mathrm{i})"
     assert number_latex(complex(nan, inf)) == r"(\mathrm{nan} + \infty\mathrm{i})"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+import layouts
 from layouts import jacobian
 from layouts.algebra import identity
 from layouts.graph import Graph
@@ -157,3 +158,67 @@ def test_a_piece_of_no_entries_hides_no_other(function):
     """An empty operand beside others must not take the whole equation with it."""
     x = normal(3)
     np.testing.assert_allclose(jacobian(function)(x), jax.jacrev(function)(x), atol=1e-12)
+
+
+@jax.custom_vjp
+def clipped(x):
+    """Its gradient is clipped: a rule for cotangents that is not linear."""
+    return 2 * x
+
+
+clipped.defvjp(lambda x: (2 * x, x), lambda x, c: (jnp.clip(c, -0.3, 0.3) * x,))
+
+
+@jax.custom_vjp
+def attention(q, k):
+    return jnp.tanh(q @ k.T), (q * q).sum(1)
+
+
+attention.defvjp(
+    lambda q, k: (attention(q, k), (q, k)),
+    lambda saved, c: (
+        jnp.clip(c[0], -0.3, 0.3) @ saved[1] + 3 * c[1][:, None] * saved[0],
+        jnp.clip(c[0].T, -0.2, 0.2) @ saved[0],
+    ),
+)
+
+
+def _of_two_results(x):
+    scores, norms = attention(2 * x, x[::-1])
+    return jnp.tanh(scores).sum(1) + norms * scores[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [
+        (clipped, normal(3)),
+        (lambda x: 3 * clipped(1.5 * clipped(x)), normal()),
+        (lambda x: clipped(x) * x[::-1], normal(5)),
+        (lambda x: normal(3, 5) @ jnp.sin(clipped(normal(5, 4) @ clipped(x))), normal(4)),
+        (lambda x: lax.scan(lambda c, a: (clipped(c) * a, c), x[0], x), normal(3)),
+        (lambda x: lax.scan(lambda c, a: (clipped(c) * a, c), x[0], x), normal(17)),
+        (_of_two_results, normal(3, 2)),
+    ],
+    ids=["alone", "chain", "reused", "layers", "short scan", "long scan", "two results"],
+)
+def test_a_rule_for_cotangents_sees_what_jacrev_hands_it(function, x):
+    """Such a rule need not be linear, so cotangents go through it whole and in reverse."""
+    assert layouts.cost(function)(x).plan.name == "reverse"
+    expected = jax.jacrev(function)(x)
+    for found in (
+        jacobian(function)(x),
+        jax.tree.map(
+            lambda J: J.dense(),
+            jacobian(function, structured=True)(x),
+            is_leaf=lambda leaf: isinstance(leaf, layouts.Jacobian),
+        ),
+    ):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), found, expected)
+
+
+def test_a_scan_of_batches_and_what_is_left_over():
+    """A place on an axis of which one entry is left meets tables of the places of the others."""
+    x = normal(5, 2)
+    for order in ("auto", "forward", "reverse"):
+        found = jacobian(lambda x: lax.map(jnp.tanh, x, batch_size=2), order=order)(x)
+        np.testing.assert_allclose(found, jax.jacrev(jnp.tanh)(x), atol=1e-12)

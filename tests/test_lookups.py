@@ -47,6 +47,14 @@ CASES = {
         None,
         None,
     ),
+    "sorted": (lambda x: jnp.sort(x) ** 2, [(5,)], None, None),
+    "sorted rows": (lambda X: jnp.sort(X, axis=1), [(4, 3)], None, None),
+    "sorted and weighed": (
+        lambda x, w: jnp.sort(x) @ w,
+        [(5,), (5,)],
+        None,
+        "one_hot(argsort(x), 5)ᵀ w",
+    ),
     "lower half": (jnp.tril, [(4, 4)], None, "∂L/∂D ⊙ tril(𝟏(4×4))"),
     "causal attention": (attention, [(4, 3), (4, 3), (4, 2)], None, None),
 }

@@ -1,8 +1,6 @@
 """Several processes: they agree with one device, and a lost one ends the run and leaves nothing."""
 
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -16,9 +14,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from experiments import scale, scaling_cases, scaling_measuring
+from experiments import scale, scaling_cases, scaling_joint, scaling_measuring
 from experiments.harness import ClaimFailed, Claims
-from experiments.scaling_processes import ProcessLost, launch
+from experiments.scaling_processes import Process, ProcessLost, launch
 from experiments.scaling_run import Run, free_port
 from experiments.scaling_worker import peak_bytes
 
@@ -74,23 +72,29 @@ def test_two_processes_agree_with_one_device():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
-def test_a_killed_process_ends_the_run():
-    number = 1
-    parent = start("--processes", "2")
-    workers = await_joined(parent, 2)
-    victim = next(w for w in workers if f'"number": {number}' in arguments(w))
-    os.kill(victim, signal.SIGKILL)
-    killed = time.monotonic()
-    out, err = parent.communicate(timeout=BOUND)
-    assert time.monotonic() - killed < BOUND
-    assert parent.returncode == 1 and not out
-    assert err.count("\n") == 1
-    assert f"process {number} of 2 was killed by SIGKILL after " in err
-    assert not any(map(runs, workers))
+def test_a_killed_process_ends_the_run(monkeypatch, capsys):
+    """At work with the other, which waits for it in a collective."""
+    started, killed = [], []
+    start_one = Process.start.__func__
 
+    def started_one(cls, task, progress):
+        started.append(start_one(cls, task, progress))
+        return started[-1]
 
-def arguments(process):
-    return Path(f"/proc/{process}/cmdline").read_text()
+    def kill_the_second(report, number, event):
+        if number == 1 and event["event"] == "measured" and not killed:
+            killed.append(time.monotonic())
+            started[1].child.kill()
+
+    monkeypatch.setattr(Process, "start", classmethod(started_one))
+    monkeypatch.setattr(scaling_joint, "advance", kill_the_second)
+    assert scale.main(["--small", "--processes", "2"]) == 1
+    assert time.monotonic() - killed[0] < BOUND
+    out, err = capsys.readouterr()
+    joined = [line for line in err.splitlines() if "joined" in line]
+    assert not out and len(joined) == 2 and err.count("\n") == 3
+    assert "process 1 of 2 was killed by SIGKILL after " in err
+    assert not any(runs(process.child.pid) for process in started)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")

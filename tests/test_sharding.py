@@ -16,8 +16,8 @@ from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
 from layouts import LayoutError, hessian, jacobian
-from layouts.partitioned import by_label
 from layouts.sharding import checked, split_of
+from layouts.splitting import by_label
 from tests import sharded
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +73,13 @@ def test_methods_of_a_jacobian_with_split_factors(measured):
     for name, case in measured["methods"].items():
         assert case["error"] < 1e-14, name
         assert case["shard"] == 1 / 8, name
+
+
+def test_data_sets_and_streams_over_axes_that_types_name(measured):
+    found = measured["over batches"]
+    assert found["shard"] == 1 / 8 and found["blocks"] > 1 and found["lies"]
+    names = ("kernel", "Gauss-Newton", "stream", "refused by types")
+    assert max(found[name] for name in names) < 1e-14
 
 
 def test_shardings_are_a_prefix_of_the_result(measured):

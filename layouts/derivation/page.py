@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from layouts.derivation.outline import Line, Section
 from layouts.formulas.tree import Derivative, Equation, Formula, Name
@@ -54,6 +54,7 @@ class Page:
         notes: what was left out, and why.
         checked: what was found when the steps were checked in numbers; empty where they were not.
         alarm: whether that is bad news.
+        in_numpy: what is written otherwise in ASCII.
     """
 
     title: Derivative
@@ -63,6 +64,7 @@ class Page:
     notes: tuple[str, ...]
     checked: str
     alarm: bool = False
+    in_numpy: Mapping[Formula, Formula] = field(default_factory=dict)
 
     @property
     def given(self) -> list[str]:
@@ -78,15 +80,22 @@ class Page:
         head = [f"{text(self.title, alphabet)}, with", *self.given]
         lines = _wrapped([_words(piece, alphabet) for piece in head], width)
         for part in self.sections:
-            lines += ["", part.title, *_section_lines(part.lines, alphabet, width)]
+            own = [self._in(alphabet, line) for line in part.lines]
+            lines += ["", part.title, *_section_lines(own, alphabet, width)]
         if self.definitions:
             lines += ["", "where"]
             for definition in self.definitions:
-                lines += _formula_lines(definition, alphabet, width)
+                line = self._in(alphabet, Line(definition, ""))
+                lines += _formula_lines(line.formula, alphabet, width)
         ends = [*self.notes, *([f"{self.checked}."] if self.checked else [])]
         for end in ends:
             lines += ["", *_wrapped(_words(end, alphabet).split(), width)]
         return "\n".join(lines)
+
+    def _in(self, alphabet: Alphabet, line: Line) -> Line:
+        """A line as it is written in an alphabet."""
+        known = self.in_numpy.get(line.formula) if alphabet == "ascii" else None
+        return replace(line, formula=known) if isinstance(known, Equation) else line
 
     def latex(self) -> str:
         """The page as an `align*` environment, what is no formula as comments."""
@@ -95,7 +104,7 @@ class Page:
             for line in part.lines:
                 rows.append(f"{_aligned_row(line)} && {_latex_words(line.reason)}")
         rows += [_aligned_row(Line(d, "")) for d in self.definitions]
-        comments = [f"% {note}\n" for note in self.notes]
+        comments = [f"% {_words(note, 'ascii')}\n" for note in self.notes]
         return f"{''.join(comments)}\\begin{{align*}}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
     def html(self) -> Markup:

@@ -14,6 +14,7 @@ from layouts.derivation.tracing import Vertex, place_name
 from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.summands import Summand, combined
 from layouts.formulas.tree import (
+    Call,
     Delta,
     Derivative,
     Digits,
@@ -26,6 +27,7 @@ from layouts.formulas.tree import (
     Sigma,
     Sum,
     Transpose,
+    View,
 )
 from layouts.naming.residuals import Named, familiar, linearize_named
 from layouts.naming.symbols import Symbol, Symbolic, symbolic
@@ -100,7 +102,7 @@ def local(
     shapes = {v.name: jax.ShapeDtypeStruct(v.shape, v.dtype) for v in vertices}
     place = child.parents.index(parent.name)
     args = [shapes[name] for name in child.parents]
-    named = linearize_named(child.compute, place, args)
+    named = linearize_named(child.compute, place, args, indexed=True)
     (found,) = choose(named.linearized.graph)[1].values()
     terms = [part for term in map(settle, found) for part in symbolic(named, term)]
     known = familiar(named.values, child.dtype)  # of all that the terms are made of
@@ -109,7 +111,8 @@ def local(
         return Local(child, parent, _as_itself(child, parent), closed=False)
 
     def write(out: Axes, into: Axes, letters: Letters) -> tuple[Summand, ...]:
-        return combined([writer.summand(term, out, into, letters) for term in terms])
+        found = [writer.summands(term, out, into, letters) for term in terms]
+        return combined([summand for summands in found for summand in summands])
 
     return Local(child, parent, write)
 
@@ -134,21 +137,15 @@ class _Writer:
     shape_of: Callable[[Formula], Shape]
 
     def writable(self, term: Symbolic) -> bool:
-        """Whether every array has a formula, and every selection is a delta."""
+        """Whether every array has a formula."""
         values = [symbol.value for symbol in term.factors]
         for selection in term.selections:
-            if selection.table is None:
-                natural = Selection.affine(
-                    selection.place, selection.label, selection.start, selection.step
-                )
-                if selection.window != natural.window:
-                    return False
-            else:
+            if selection.table is not None:
                 values += self.named.of([selection.table])
         return not open_parts(values, known=self.known)
 
-    def summand(self, term: Symbolic, out: Axes, into: Axes, letters: Letters) -> Summand:
-        """One term, the letters of its axes given."""
+    def summands(self, term: Symbolic, out: Axes, into: Axes, letters: Letters) -> list[Summand]:
+        """One term, the letters of its axes given; several where a factor is a sum."""
         letter: dict[Label, Letter] = {}
         summed: list[Letter] = []
         deltas: list[Delta] = []
@@ -167,35 +164,60 @@ class _Writer:
                     digits = _index(axis, letter, fresh)
                     deltas.append(Delta(digits, own) if given is into else Delta(own, digits))
         for selection in term.selections:
-            deltas.append(self._delta(selection, letter, fresh))
-        summand = Summand(term.coefficient)
+            deltas += self._deltas(selection, letter, fresh, letters, summed)
+        found = [Summand(term.coefficient)]
         for symbol in term.factors:
-            summand = summand.times(self._entry(symbol, letter, fresh, letters))
-        found = Summand(1, tuple(summed), tuple(deltas)).times(summand)
-        return found.settled()
+            parts = self._entry(symbol, letter, fresh, letters)
+            found = [before.times(part) for before in found for part in parts]
+        start = Summand(1, tuple(summed), tuple(deltas))
+        return [start.times(product).settled() for product in found]
 
-    def _delta(self, selection: Selection, letter: dict[Label, Letter], fresh: Callable) -> Delta:
+    def _deltas(
+        self,
+        selection: Selection,
+        letter: dict[Label, Letter],
+        fresh: Callable,
+        letters: Letters,
+        summed: list[Letter],
+    ) -> list[Delta]:
+        """What ties letters; where only a window of them is tied, a letter runs over the window."""
         labels = [letter.get(n) or fresh(n) for n in selection.labels if n.size > 1]
         place = letter.get(selection.place) or fresh(selection.place)
+        start, step, (first, last) = selection.start, selection.step, selection.window
         if selection.table is not None:
             (value,) = self.named.of([selection.table])
             table = self._formula(value)
-            return Delta(index_form(table, labels, self.shape_of, Letters().one), place)
-        return Delta(_affine(selection.start, selection.step, labels), place)
+            return [Delta(index_form(table, labels, self.shape_of, Letters().one), place)]
+        natural = Selection.affine(selection.place, selection.label, start, step)
+        if selection.window == natural.window or not labels:
+            return [Delta(_affine(start, step, labels), place)]
+        inside: list[Letter] = []
+        if last - first > 1:
+            inside = [letters.one(last - first)]
+            summed += inside
+        ties = ((first, 1, labels[0]), (start + step * first, step, place))
+        return [Delta(_affine(begin, by, inside), end) for begin, by, end in ties]
 
     def _entry(
         self, symbol: Symbol, letter: dict[Label, Letter], fresh: Callable, letters: Letters
-    ) -> Summand:
-        """An array's entry; a product of matrices as its sum."""
+    ) -> list[Summand]:
+        """An array's entry; a product of matrices as its sum, `x[:, None] - y` as two."""
         axes = [None if n is None else letter.get(n) or fresh(n) for n in symbol.axes]
         formula = self._formula(symbol.value)
+        if _is_window(formula) and len(axes) == len(symbol.value.shape):
+            return [Summand(factors=(index_form(formula, axes, self.shape_of, letters.one),))]
+        if isinstance(formula, Sum) and 2 < len(axes) == len(symbol.value.shape):
+            found = index_form(formula, axes, self.shape_of, letters.one)
+            if isinstance(found, Sum) and all(isinstance(t, Entry) for t in found.terms):
+                pairs = zip(found.coefficients, found.terms, strict=True)
+                return [Summand(c, factors=(entry,)) for c, entry in pairs]
         if isinstance(formula, Product | Transpose) and len(axes) == len(symbol.value.shape):
             found = index_form(formula, axes, self.shape_of, letters.one)
             summed, body = _parted(found)
             factors = body.factors if isinstance(body, Product) else (body,)
             if all(isinstance(factor, Entry) for factor in factors):
-                return Summand(1, summed, (), factors)
-        return Summand(factors=(indexed(formula, axes),))
+                return [Summand(1, summed, (), factors)]
+        return [Summand(factors=(indexed(formula, axes),))]
 
     def _formula(self, value: Value) -> Formula:
         formula = written(value, known=self.known, steps=True)
@@ -209,6 +231,16 @@ class _Writer:
             if v.formula is not None and not v.opaque and (v.shape or v is not self.vertices[-1])
         }
         return formula.replaced(parents).replaced(defined)
+
+
+def _is_window(formula: Formula) -> bool:
+    """Whether it reads an array at places that are worked out, not looked up."""
+    match formula:
+        case Call("take", (array, table), _):
+            return isinstance(table, Sum) or _is_window(array)
+        case View(of) | Transpose(of) | Call("transpose" | "pad" | "broadcast_to", (of,), _):
+            return _is_window(of)
+    return False
 
 
 def _parted(formula: Formula) -> tuple[tuple[Letter, ...], Formula]:

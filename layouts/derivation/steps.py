@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, nan
 from typing import Any
 
@@ -38,6 +38,7 @@ class Derivation(Shown):
         steps: the steps in order.
         definitions: what functions and letters stand for, each once.
         notes: what was left out, and why.
+        in_numpy: what is written otherwise in ASCII, where NumPy would misread it.
 
     Example:
         >>> import jax
@@ -58,6 +59,7 @@ class Derivation(Shown):
     steps: tuple[Step, ...]
     definitions: tuple[Equation, ...] = ()
     notes: tuple[str, ...] = ()
+    in_numpy: Mapping[Formula, Formula] = field(default_factory=dict)
 
     def of(self, kind: str) -> tuple[Step, ...]:
         """The steps of one kind."""
@@ -158,6 +160,7 @@ class Derivation(Shown):
             self.notes,
             self.checked,
             not self.holds,
+            self.in_numpy,
         )
 
     @property

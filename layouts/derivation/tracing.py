@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
+from layouts.derivation.unrolling import is_short, unrolled
 from layouts.errors import LayoutError
 from layouts.formulas.tree import Call, Formula, Name
 from layouts.naming.paper import on_paper
@@ -27,7 +28,8 @@ from layouts.naming.units import unit_of
 from layouts.naming.written import is_open, open_parts, written
 from layouts.nodes import Shape
 from layouts.reader import bind, walk
-from layouts.show.values import Value, Values
+from layouts.show.value import Value, is_call
+from layouts.show.values import Values
 from layouts.transforms import leaf_names
 
 # Functions of which both sides have names: what goes in is z1, what comes out a1.
@@ -160,7 +162,7 @@ def trace(
         return fun(*jax.tree.unflatten(treedef, leaves))
 
     counted = [place for place, leaf in enumerate(leaves) if _counts(leaf)]
-    closed = jax.make_jaxpr(_inlined(on_paper(flat, counted)))(*leaves)
+    closed = jax.make_jaxpr(_inlined(on_paper(flat, counted, indexed=True)))(*leaves)
     return _Tracing(closed.jaxpr, closed.consts, names, out_name).program()
 
 
@@ -182,6 +184,8 @@ def _inlined(fun: Callable) -> Callable:
         body = equation.params.get("jaxpr")
         if equation.primitive.name in ("jit", "pjit") and body and not unit_of(equation):
             return run(body.jaxpr, body.consts, operands)
+        if is_short(equation):
+            return unrolled(equation, operands, run)
         return bind(equation, operands)
 
     def inlined(*leaves: Any) -> Any:
@@ -282,6 +286,12 @@ class _Tracing:
             for role, part in (("z", value.operands[0]), ("a", self.value[var])):
                 if part.head not in ("name", "number"):
                     chosen.setdefault(part, role)
+        within = {
+            _moved(part) for value in (*chosen, self.value[self.out]) for part in _terms(value)
+        }
+        for value in reached - within:
+            if is_call(value, "conv") or is_call(value, "sort"):
+                chosen.setdefault(value, "z" if is_call(value, "conv") else "u")
         numbers = {role: map(f"{role}{{}}".format, count(1)) for role in "zau"}
         given = getattr(self.values, "given", {})
         picked: dict[Variable, str] = dict(self.input_names)
@@ -395,6 +405,18 @@ class _Tracing:
 def place_name(place: int) -> str:
     """How a vertex's `compute` calls a parent, since a path such as `params.W` is no parameter."""
     return f"_{place}"
+
+
+def _terms(value: Value) -> tuple[Value, ...]:
+    """The terms of a sum; of anything else itself."""
+    return value.operands if value.head == "sum" else (value,)
+
+
+def _moved(value: Value) -> Value:
+    """The array of which this is a view with its axes in another order."""
+    while value.head in ("index", "transpose") or is_call(value, "transpose"):
+        (value,) = value.operands
+    return value
 
 
 def _is_activation(value: Value) -> bool:

@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from itertools import product as every
 from math import prod
-
-import jax
 
 from layouts.conventions import Convention, Layout
 from layouts.conventions.cells import Form
-from layouts.derivation.folding import folded
-from layouts.derivation.partials import IN, OUT, Letters, Local, itself, local
-from layouts.derivation.steps import Derivation, Step
-from layouts.derivation.tracing import Program, Vertex
-from layouts.derivation.truth import Truth
-from layouts.formulas.abbreviating import abbreviated
-from layouts.formulas.evaluating import evaluate
+from layouts.derivation.chain import MOST_PATHS, MOST_SUMMANDS, MOST_VERTICES, letters_of
+from layouts.derivation.partials import Axes, Letters, itself
+from layouts.derivation.recording import Record
+from layouts.derivation.steps import Derivation
+from layouts.derivation.tracing import Vertex
 from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.kronecker import kronecker_form
 from layouts.formulas.matrices import matrix_form
-from layouts.formulas.primes import definitions_of
 from layouts.formulas.summands import Summand, combined, written
 from layouts.formulas.tree import (
     Call,
@@ -30,7 +24,6 @@ from layouts.formulas.tree import (
     Derivative,
     Equation,
     Formula,
-    Letter,
     Name,
     Number,
     Transpose,
@@ -38,43 +31,9 @@ from layouts.formulas.tree import (
 from layouts.nodes import Shape
 from layouts.show.text import text
 
-# With more ways to the output, more summands or more vertices, a derivative is written vertex by
-# vertex and not multiplied out.
-MOST_PATHS = 6
-MOST_SUMMANDS = 16
-MOST_VERTICES = 9
 
-Axes = Sequence[Letter | None]
-
-
-class Writing:
-    """Writes the steps one after another.
-
-    Args:
-        program: the function.
-        source: the input that it is differentiated by.
-        truth: the true values that the steps are held against.
-    """
-
-    def __init__(self, program: Program, source: Vertex, truth: Truth | None = None):
-        """Give letters to the axes of every vertex."""
-        self.program, self.source, self.out = program, source, program.output
-        self.names = [vertex.name for vertex in program.vertices]
-        self.loss = next(n for n in ("L", "E", "J", "loss") if n not in self.names)
-        self.truth = None if truth is None else truth.of(source, self.loss)
-        self.checks: list[tuple] = []
-        self.letters = Letters(self.names)
-        self.axes = {
-            self.out.name: self.letters.fresh(self.out.shape, OUT),
-            source.name: self.letters.fresh(source.shape, IN),
-        }
-        self.short = len(self._made()) <= MOST_VERTICES
-        for vertex in reversed(self._made() if self.short else []):
-            self.axes.setdefault(vertex.name, self.letters.fresh(vertex.shape))
-        self.steps: list[Step] = []
-        self.notes: list[str] = []
-        self.shapes: dict[Formula, Shape] = {}
-        self.locals: dict[tuple[str, str], Local] = {}
+class Writing(Record):
+    """Writes the steps one after another; arguments as for a `Record`."""
 
     def derivation(self) -> Derivation:
         """All steps in order."""
@@ -90,33 +49,6 @@ class Writing:
         else:
             self._backward()
         return self._finished()
-
-    def gradient(self) -> tuple[Summand, ...] | None:
-        """The gradient in index notation, multiplied out; None where that would be too long."""
-        paths = self.program.paths(self.source.name, MOST_PATHS) if self.short else None
-        if paths is None or self._count(paths) > MOST_SUMMANDS:
-            return None
-        summands = [s for path in paths for s in self._put_in(path, self._start())]
-        return combined([summand.settled() for summand in summands])
-
-    def last_step(self) -> tuple[Summand, ...]:
-        """The gradient by those of what the input leads to directly, in index notation."""
-        found = []
-        for child in self._made():
-            if self.source.name in child.parents:
-                own = self._axes(child)
-                scalar = child is self.out and not self.out.shape
-                start = () if scalar else (indexed(self._gradient(child), own),)
-                for summand in self._written(child.name, self.source.name):
-                    found.append(Summand(factors=start).times(summand).over(_known(own)))
-        return combined([summand.settled() for summand in found])
-
-    @property
-    def head(self) -> tuple[Derivative, list[Letter | None]]:
-        """What the gradient is called, and the letters of its axes."""
-        return self._gradient(self.source), self._axes(self.source)
-
-    # The parts of a derivation, in their order.
 
     def _forward(self) -> None:
         for vertex in self._made():
@@ -148,10 +80,6 @@ class Writing:
                 if (child.name, parent) in edges:
                     self._partial(child, self.program.vertex(parent))
         return True
-
-    def _count(self, paths: Sequence[tuple[str, ...]]) -> int:
-        """How many summands the paths' products have."""
-        return sum(prod(len(self._written(*edge)) for edge in pairwise(path)) for path in paths)
 
     def _partial(self, child: Vertex, parent: Vertex) -> None:
         """One local derivative."""
@@ -236,7 +164,9 @@ class Writing:
         for vec in ("rows", "columns"):
             form = kronecker_form(jacobian, out, into, vec, self.shape_of)
             if form is None:
-                self.notes.append("There is no Kronecker form: a factor ties axes together.")
+                several = max(len(out), len(into)) > 2
+                why = "an array has over two axes" if several else "a factor ties axes together"
+                self.notes.append(f"There is no Kronecker form: {why}.")
                 return
             sides = [_vec(vertex, vec) for vertex in (self.out, self.source)]
             true = self.truth and self.truth.stacked(vec)
@@ -248,8 +178,8 @@ class Writing:
         """The pull-back of a cotangent and the push-forward of a tangent."""
         pulled = matrix_form(summands, self._axes(self.source), self.shape_of)
         if self.out.shape and pulled is not None:
-            known: dict[Formula, Formula] = {self._gradient(self.out): Name(f"d{self.out.name}")}
-            equation = Equation((Name(f"d{self.source.name}"), pulled.replaced(known)))
+            short: dict[Formula, Formula] = {self._gradient(self.out): Name(f"d{self.out.name}")}
+            equation = Equation((Name(f"d{self.source.name}"), pulled.replaced(short)))
             true = self.truth and self.truth.gradients[self.source.name]
             reason = "the VJP: pulls a cotangent back"
             self._say("vjp", equation, reason, self.source.shape, true)
@@ -258,7 +188,8 @@ class Writing:
             indexed(Name(f"{self.source.name}_dot"), into),
             Name(f"{self.out.name}_dot"),
         )
-        sums = [s.times(Summand(factors=(tangent,))).over(_known(into)).settled() for s in jacobian]
+        acting = Summand(factors=(tangent,))
+        sums = [s.times(acting).over(letters_of(into)).settled() for s in jacobian]
         form = matrix_form(sums, out, self.shape_of)
         sides = (indexed(pushed, out), written(sums)) if form is None else (pushed, form)
         true = self.truth and self.truth.pushed
@@ -303,7 +234,7 @@ class Writing:
                 continue
             self.axes = {k: v for k, v in self.axes.items() if k in (source, self.out.name)}
             self.letters = Letters(
-                [*self.names, *(n.text for a in self.axes.values() for n in _known(a))]
+                [*self.names, *(n.text for a in self.axes.values() for n in letters_of(a))]
             )
             self._backward_to(vertex, children)
 
@@ -315,7 +246,7 @@ class Writing:
             if child is self.out and not self.out.shape:
                 start = Summand()
             for found in self._written(child.name, vertex.name):
-                summands.append(start.times(found).over(_known(own)).settled())
+                summands.append(start.times(found).over(letters_of(own)).settled())
         summands = list(combined(summands))
         form = matrix_form(summands, axes, self.shape_of)
         gradient, kind = self._gradient(vertex), "result" if vertex is self.source else "backward"
@@ -327,137 +258,6 @@ class Writing:
         if form is not None:
             kind = "matrix" if vertex is self.source else kind
             self._say(kind, Equation((gradient, form)), reason, vertex.shape, true)
-
-    # What they are made of.
-
-    @property
-    def _loss(self) -> str:
-        """A scalar output is the loss itself."""
-        return self.loss if self.out.shape else self.out.name
-
-    def _made(self) -> list[Vertex]:
-        return [vertex for vertex in self.program.vertices if vertex.formula is not None]
-
-    def _gradient(self, vertex: Vertex) -> Derivative:
-        return Derivative(Name(self._loss), Name(vertex.name))
-
-    def _axes(self, vertex: Vertex) -> list[Letter | None]:
-        if vertex.name not in self.axes:
-            self.axes[vertex.name] = self.letters.fresh(vertex.shape)
-        return self.axes[vertex.name]
-
-    def _spare(self) -> Letters:
-        """Letters for what is summed within one formula."""
-        return Letters([*self.letters.taken])
-
-    def _local(self, child: Vertex, parent: Vertex) -> Local:
-        if (child.name, parent.name) not in self.locals:
-            found = local(child, parent, self.program.vertices, self.shape_of)
-            self.locals[child.name, parent.name] = found
-        return self.locals[child.name, parent.name]
-
-    def _written(
-        self, child: str, parent: str, spare: Letters | None = None
-    ) -> tuple[Summand, ...]:
-        """A local derivative with the letters of both vertices."""
-        one, other = self.program.vertex(child), self.program.vertex(parent)
-        out, into = self._axes(one), self._axes(other)
-        return self._local(one, other).write(out, into, spare or self._spare())
-
-    def _start(self) -> Summand:
-        """The cotangent's entry, where there is one."""
-        if not self.out.shape:
-            return Summand()
-        return Summand(factors=(indexed(self._gradient(self.out), self._axes(self.out)),))
-
-    def _along(self, path: Sequence[str], start: Summand) -> Summand:
-        """A path's product of derivatives as they are called."""
-        summand = start
-        for edge in pairwise(path):
-            child, parent = (self.program.vertex(name) for name in edge)
-            derivative = itself(child, parent, self._axes(child), self._axes(parent))
-            summand = summand.times(Summand(factors=(derivative,)))
-        return summand.over(self._between(path, start))
-
-    def _put_in(self, path: Sequence[str], start: Summand) -> list[Summand]:
-        """A path's product of local derivatives, multiplied out."""
-        spare, found = self._spare(), []
-        for chosen in every(*(self._written(*edge, spare) for edge in pairwise(path))):
-            summand = start
-            for factor in chosen:
-                summand = summand.times(factor)
-            found.append(summand.over(self._between(path, start)))
-        return found
-
-    def _between(self, path: Sequence[str], start: Summand) -> list[Letter]:
-        """The letters of the vertices in between, and the output's where a cotangent meets it."""
-        inner = path[:-1] if start.factors else path[1:-1]
-        return [n for name in inner for n in _known(self._axes(self.program.vertex(name)))]
-
-    def shape_of(self, formula: Formula) -> Shape:
-        """The shape of an array formula; nothing is computed."""
-        if formula not in self.shapes:
-            known = {v.name: jax.ShapeDtypeStruct(v.shape, v.dtype) for v in self.program.vertices}
-            for vertex in self.program.vertices:
-                for name in (f"d{self._loss}/d{vertex.name}", f"{vertex.name}_dot"):
-                    known[name] = known[vertex.name]
-            found = jax.eval_shape(lambda arrays: evaluate(formula, arrays), known)
-            self.shapes[formula] = found.shape
-        return self.shapes[formula]
-
-    def _say_gradient(
-        self, kind: str, head: Formula, summands: Sequence[Summand], reason: str
-    ) -> None:
-        equation = Equation((head, written(summands)))
-        true = self.truth and self.truth.gradients[self.source.name]
-        axes = self._axes(self.source)
-        self._say(kind, equation, reason, self.source.shape, true, axes)
-
-    def _say(
-        self,
-        kind: str,
-        formula: Equation,
-        reason: str,
-        shape: Shape,
-        true: object = None,
-        letters: Axes = (),
-    ) -> None:
-        if len({*formula.sides}) == 1:  # what has no formula stands for itself
-            return
-        self.checks.append((formula.sides[-1], true, tuple(letters)))
-        self.steps.append(Step(kind, formula, reason, shape))
-
-    def _finished(self) -> Derivation:
-        if self.truth is not None:
-            checks = self.truth.differences(self.checks)
-            pairs = zip(self.steps, checks, strict=True)
-            self.steps = [replace(step, check=check) for step, check in pairs]
-        later = [step.formula for step in self.steps if step.kind != "forward"]
-        formulas, letters = abbreviated(later, self.shape_of, _length, self.letters.taken)
-        given, known = iter(formulas), {d.sides[1]: d.sides[0] for d in letters}
-        steps = [
-            replace(s, formula=s.formula.replaced(known) if s.kind == "forward" else next(given))
-            for s in self.steps
-        ]
-        formulas = [step.formula for step in steps]
-        shown, notes = folded(steps)
-        return Derivation(
-            {v.name: v.shape for v in self.program.vertices if v.formula is None},
-            self.source.name,
-            self.out.name,
-            self.out.shape,
-            tuple(shown),
-            (*letters, *definitions_of([*formulas, *letters])),
-            tuple(dict.fromkeys([*self.notes, *notes])),
-        )
-
-
-def _length(formula: Formula) -> int:
-    return len(text(formula))
-
-
-def _known(letters: Axes) -> list[Letter]:
-    return [letter for letter in letters if letter is not None]
 
 
 def _vec(vertex: Vertex, vec: str) -> Formula:

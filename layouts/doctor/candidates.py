@@ -32,7 +32,11 @@ class Candidate:
 
 
 def as_candidate(
-    candidate: Any, count: int, several: bool, argument_names: Sequence[str]
+    candidate: Any,
+    count: int,
+    several: bool,
+    argument_names: Sequence[str],
+    value: Callable | None = None,
 ) -> Candidate:
     """Read a candidate.
 
@@ -42,13 +46,14 @@ def as_candidate(
         count: how many arguments are differentiated by.
         several: whether argnums was a sequence, so that a tuple is expected.
         argument_names: what formulas call the arguments.
+        value: the function of the arguments' leaves, for formulas that name its value.
 
     Raises:
         LayoutError: a formula with names that are no arguments, or a tuple of another length.
     """
     if isinstance(candidate, str):
         formula = parse(candidate)
-        return Candidate(of_formula(formula, argument_names), text=candidate)
+        return Candidate(of_formula(formula, argument_names, value), text=candidate)
     if callable(candidate):
         return Candidate(
             lambda g, *args: _tuple(candidate(as_numpy(g), *as_numpy(args)), count, several)
@@ -66,9 +71,18 @@ def _tuple(found: Any, count: int, several: bool) -> tuple:
     return tuple(found)
 
 
-def of_formula(formula: Formula, argument_names: Sequence[str]) -> Callable[..., tuple]:
-    """A formula of the arguments and of one more name, the cotangent's."""
+def of_formula(
+    formula: Formula, argument_names: Sequence[str], value: Callable | None = None
+) -> Callable[..., tuple]:
+    """A formula of the arguments and of one more name, the cotangent's.
+
+    Where the cotangent is called dY or ∂L/∂Y, Y is the function's value. A gradient of a scalar is
+    written without a cotangent, as `2 X w`: then it is multiplied by it.
+    """
     unknown = [name for name in names(formula) if name not in argument_names]
+    prefixes = ("d", "dL/d", "∂L/∂")
+    outputs = [n for n in unknown if any(f"{p}{n}" in unknown for p in prefixes)] if value else []
+    unknown = [name for name in unknown if name not in outputs]
     if len(unknown) > 1:
         known = ", ".join(argument_names)
         received = ", ".join(unknown)
@@ -78,6 +92,9 @@ def of_formula(formula: Formula, argument_names: Sequence[str]) -> Callable[...,
     def call(cotangent: Any, *args: Any) -> tuple:
         arrays = dict(zip(argument_names, jax.tree.leaves(args), strict=True))
         arrays |= dict.fromkeys(unknown, cotangent)
-        return (np.asarray(evaluate(formula, arrays)),)
+        if value is not None and outputs:
+            arrays |= dict.fromkeys(outputs, value(*jax.tree.leaves(args)))
+        found = np.asarray(evaluate(formula, arrays))
+        return (found if unknown or np.ndim(cotangent) else found * np.asarray(cotangent),)
 
     return call

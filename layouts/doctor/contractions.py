@@ -78,6 +78,23 @@ def of_matrices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hyp
                 kind, words = _named_product(matrix, order, place, sides=ranks[0] == 2)
                 edit = at(number, place, change)
                 yield Hypothesis(kind, words, _FIX, edit, matrix.rank + turned)
+    yield from _entry_by_entry(number, step, place, tape)
+
+
+def _entry_by_entry(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:
+    """A product entry by entry where one of matrices belongs: for square ones the shapes fit."""
+    operands = [np.shape(tape.operand(step, n)) for n in (0, 1)]
+    shapes = {*operands, np.shape(tape.values[step.results[0]])}
+    if len(shapes) > 1 or len({*operands[0]}) != 1:
+        return
+    words = "a product entry by entry stands where one of matrices belongs: no sum is taken"
+    fix = "multiply as matrices: `@`, not `*`"
+    for transform in (_transposed, np.asarray):
+
+        def change(g: list[Any], c: Any, t: Tape, transform: Callable = transform) -> Any:
+            return array_of(g[0]) * transform(array_of(t.operand(step, 1 - place)))
+
+        yield Hypothesis("missing-sum", words, fix, at(number, place, change), 4)
 
 
 def _named_product(matrix: _Matrix, order: str, place: int, sides: bool) -> tuple[str, str]:
@@ -137,6 +154,7 @@ def of_convolutions(number: int, step: Step, place: int, tape: Tape) -> Iterator
     for turn in _turns(specs[1 - place], shapes[1 - place], flipped[place], fix):
         edit = at(number, place, _with_other(step, place, turn.turn))
         yield Hypothesis(turn.kind, turn.words, turn.fix, edit, 3)
+    yield from _of_windows_elsewhere(number, step, place)
     bare = _with_other(step, place, np.ones_like)
     missing, fix = "the other operand of the convolution is left out", "correlate with it"
     yield Hypothesis("missing-factor", missing, fix, at(number, place, bare), 4)
@@ -144,6 +162,40 @@ def of_convolutions(number: int, step: Step, place: int, tape: Tape) -> Iterator
     for turn in _turns(specs[place], shapes[place], words, fix):
         edit = at(number, place, lambda g, c, t, turn=turn.turn: turn(array_of(c)))  # type: ignore[misc]
         yield Hypothesis(turn.kind, turn.words, turn.fix, edit, 4)
+
+
+def _of_windows_elsewhere(number: int, step: Step, place: int) -> Iterator[Hypothesis]:
+    """The stride or the dilation of the forward pass forgotten on the way back."""
+    for name, words in (("window_strides", "stride"), ("rhs_dilation", "dilation")):
+        ones = tuple(1 for _ in step.params[name])
+        if tuple(step.params[name]) != ones:
+
+            def change(g: list[Any], c: Any, t: Tape, known: dict = {name: ones}) -> Any:  # noqa: B006
+                return _elsewhere(step, place, known, g, t)
+
+            yield Hypothesis(
+                "wrong-point",
+                f"the {words} is forgotten on the way back: windows lie side by side",
+                f"put each cotangent where its window was, with the {words}",
+                at(number, place, change),
+                3,
+            )
+
+
+def _elsewhere(step: Step, place: int, known: dict[str, Any], g: list[Any], tape: Tape) -> Any:
+    """The pull-back of a convolution with other parameters, its cotangent put at the start."""
+    params = {**step.params, **known}
+
+    def convolved(*operands: Any) -> Any:
+        return step.equation.primitive.bind(*operands, **params)
+
+    operands = [jax.numpy.asarray(array) for array in tape.operands(step)]
+    out, pull = jax.vjp(convolved, *operands)
+    cotangent = array_of(g[0])
+    cut = tuple(slice(0, n) for n in np.minimum(cotangent.shape, out.shape))
+    whole = np.zeros(out.shape, cotangent.dtype)
+    whole[cut] = cotangent[cut]
+    return array_of(pull(jax.numpy.asarray(whole))[place])
 
 
 def _turns(spec: tuple[int, ...], shape: tuple[int, ...], words: str, fix: str) -> Iterator[_Turn]:

@@ -13,7 +13,7 @@ from layouts.doctor.bench import Bench, Trial
 from layouts.doctor.candidates import Candidate, as_candidate
 from layouts.doctor.case import Case
 from layouts.doctor.evidence import is_symmetric, nearby, tolerance
-from layouts.doctor.misfits import misfit
+from layouts.doctor.misfits import at_squares, misfit
 from layouts.doctor.report import Diagnosis, Finding, worst
 from layouts.doctor.results import close, where_they_differ
 from layouts.doctor.search import Search
@@ -60,27 +60,45 @@ def diagnose(
     if kind not in ("vjp", "jacobian"):
         raise LayoutError("kind", "'vjp' or 'jacobian'", repr(kind), "pass one of these")
     case = Case.of(fun, args, argnums)
-    found = as_candidate(candidate, len(case.places), case.several, case.names)
-    if kind == "jacobian":
-        found = _of_jacobian(found, case)
-    examination = _Examination(case, found, cotangent)
-    try:
-        return examination.diagnosis()
-    except LayoutError:
-        unfit = misfit(examination.bench) if found.text and len(case.wanted) == 1 else None
-        if unfit is None:
-            raise
-        return unfit
+    found = as_candidate(candidate, len(case.places), case.several, case.names, case.flat_array)
+    if kind == "vjp" or not found.fixed:
+        return _Examination(case, found, cotangent).whole()
+    return _of_jacobian(found, case, cotangent)
 
 
 class _Examination:
     """Tries a candidate at several inputs, then the mistakes that it may have."""
 
-    def __init__(self, case: Case, candidate: Candidate, cotangent: Any):
+    def __init__(self, case: Case, candidate: Candidate, cotangent: Any, jacobian: bool = False):
         self.case, self.bench = case, Bench(case, candidate, cotangent)
         self.notes = self.bench.notes
         self.tolerance = tolerance([*case.leaves, self.bench.out])
-        self.search = Search(case, (), self.bench.out, self.tolerance)
+        self.search = Search(case, (), self.bench.out, self.tolerance, jacobian)
+
+    def whole(self) -> Diagnosis:
+        """The diagnosis; where a candidate's shapes do not fit, also what it is where they do."""
+        is_formula = bool(self.bench.candidate.text) and len(self.case.wanted) == 1
+        try:
+            found = self.diagnosis()
+        except LayoutError:
+            unfit = misfit(self.bench, self._elsewhere) if is_formula else None
+            if unfit is None:
+                raise
+            return unfit
+        kinds = [finding.kind for finding in found.findings]
+        if is_formula and "wrong-shape" in kinds:
+            return misfit(self.bench, self._elsewhere) or found
+        if "raises" in kinds and not self.bench.candidate.fixed:
+            other = at_squares(self.bench, self._elsewhere)
+            if other is not None:
+                note = f"{' '.join(other.notes)} It is {other.summary.partition(': ')[2]}."
+                return replace(found, notes=(*found.notes, note))
+        return found
+
+    def _elsewhere(self, args: tuple) -> Diagnosis:
+        """The diagnosis at other arguments."""
+        case = replace(self.case, args=args)
+        return _Examination(case, self.bench.candidate, None).diagnosis()
 
     def diagnosis(self) -> Diagnosis:
         """The verdict on every argument."""
@@ -194,14 +212,31 @@ def _reshaped(given: np.ndarray, right: np.ndarray) -> np.ndarray:
     return given.reshape(right.shape) if bare and given.size == right.size else given
 
 
-def _of_jacobian(candidate: Candidate, case: Case) -> Candidate:
-    """A whole Jacobian as the gradients that it gives for any cotangent."""
-    if not candidate.fixed:
-        return candidate
-    arrays = [np.asarray(a) for a in jax.tree.leaves(candidate.call(None))]
+def _of_jacobian(candidate: Candidate, case: Case, cotangent: Any) -> Diagnosis:
+    """A whole Jacobian, as the gradients that it gives for any cotangent."""
     out = np.shape(jax.tree.leaves(jax.eval_shape(case.fun, *case.args))[0])
+    arrays, transposed = [], []
+    for leaf, array in zip(case.wanted, jax.tree.leaves(candidate.call(None)), strict=False):
+        array, shape = np.asarray(array), np.shape(case.leaves[leaf])
+        if array.shape == (*shape, *out) != (*out, *shape):
+            array = np.moveaxis(array, range(len(shape)), range(-len(shape), 0))
+            transposed.append(leaf)
+        if array.shape != (*out, *shape):
+            expected = f"the shape {(*out, *shape)}: the output's axes, then the variable's"
+            remedy = "reshape it, or see layouts.read for a matrix in some layout"
+            raise LayoutError("Jacobian", expected, f"{array.shape}", remedy)
+        arrays.append(array)
 
     def call(cotangent: Any, *args: Any) -> tuple:
         return tuple(np.tensordot(np.asarray(cotangent), array, axes=len(out)) for array in arrays)
 
-    return Candidate(call, fixed=True)
+    found = _Examination(case, Candidate(call, fixed=True), cotangent, jacobian=True).whole()
+    words = "the Jacobian is transposed: the variable's axes stand before the output's"
+    fix = "put the output's axes first"
+    findings = [
+        Finding("transposed-layout", words, fix, 0.0, case.names[leaf], inputs=found.inputs)
+        for leaf in transposed
+    ]
+    if not findings:
+        return found
+    return replace(found, verdict="mistake", findings=(*findings, *found.findings))

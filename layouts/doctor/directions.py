@@ -13,6 +13,9 @@ from layouts.doctor.replay import Replay
 from layouts.doctor.rewrites import Found, Rewrite
 from layouts.doctor.swaps import Swap
 
+# Variables off which a mean is taken.
+MOST_CENTRED = 24
+
 
 @dataclass(frozen=True)
 class Swapped:
@@ -54,6 +57,36 @@ def of_axes(replay: Replay) -> Iterator[Found]:
             yield from _over(replay, names, group)
     yield from _back_over(replay)
     yield from _turned(replay)
+
+
+def of_centrings(replay: Replay) -> Iterator[Found]:
+    """A mean taken off what is summed: layer norm's rule for RMS norm's, a variance for a square.
+
+    Args:
+        replay: the function at an input.
+
+    Yields:
+        Changes of a variable that is summed further on, over the axes of that sum.
+    """
+    sums = {
+        replay.met(step)
+        for number, step in enumerate(replay.steps)
+        if step.name == "reduce_sum" and number not in replay.labels.whole
+    }
+    found = [
+        (variable, names)
+        for names in sums
+        for variable in sorted(replay.tape.active)
+        if names and names <= replay.labels.names(variable)
+    ]
+    for variable, names in found[:MOST_CENTRED]:
+        yield (
+            "wrong-point",
+            f"the mean over the axis of {replay.size(names)} is taken off, as in another function",
+            "differentiate the function as it is, without that mean",
+            5,
+            Rewrite(centred={variable: names}),
+        )
 
 
 def _over(replay: Replay, names: frozenset[int], numbers: list[int]) -> Iterator[Found]:

@@ -107,6 +107,13 @@ FUNCTIONS = (
         lambda h: h.pulled(h.x, h.c),
     ),
     Row(
+        INVERSE,
+        "the derivative of {f} stands upside down",
+        "",
+        3,
+        lambda h: h.g * h.g / h.c,
+    ),
+    Row(
         NO_COTANGENT,
         "the cotangent is dropped at {f}: its derivative alone is passed on",
         "multiply by the cotangent",
@@ -160,6 +167,10 @@ POWER_ROWS = (
         lambda h: h.exponent * h.g * h.x / h.y,
     ),
 )
+# Of eˣ, which is no power of x.
+EXPONENTIAL_ROWS = (
+    Row(POINT, "{f} is differentiated as a power", "", 3, lambda h: h.g * h.x * h.y / np.e),
+)
 # Derivatives that are taken for one another: each of the operand and of the value.
 RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "tanh, 1 - y²,": lambda x, y: 1 - y**2,
@@ -173,6 +184,13 @@ RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "sin": lambda x, y: np.cos(x),
     "softplus": lambda x, y: _sigmoid(x),
     "a step of the value": lambda x, y: (y > 0).astype(x.dtype),
+    "a leaky relu": lambda x, y: np.where(x > 0, 1, 0.01),
+    "elu": lambda x, y: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+    "silu": lambda x, y: _sigmoid(x) * (1 + x * (1 - _sigmoid(x))),
+    "gelu": lambda x, y: _gelu_slope(x),
+    "1/x": lambda x, y: -1 / x**2,
+    "|x|": lambda x, y: np.sign(x),
+    "x²": lambda x, y: 2 * x,
 }
 # Of x y by x.
 PRODUCTS = (
@@ -198,6 +216,13 @@ PRODUCTS = (
         "multiply by it: a derivative is no inverse",
         4,
         lambda h: h.g / h.other,
+    ),
+    Row(
+        INVERSE,
+        "the pseudo-inverse of a vector stands where its transpose belongs",
+        "multiply by it: nothing is solved for, so nothing is inverted",
+        5,
+        lambda h: h.g * h.other / np.square(h.other).sum(),
     ),
 )
 # Of x / y by x.
@@ -243,11 +268,13 @@ def of_functions(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hy
     same = tape.values[step.results[0]].shape == tape.operand(step, place).shape
     if step.name not in UNARY or not same or len(tape.places(step)) != 1:
         return
-    name = SHOWN.get(step.name, step.name)
+    name = SHOWN.get(step.called, step.called)
     fix = f"multiply by the derivative of {name}, taken at its operand"
     rows = [*FUNCTIONS, *(_other_rule(*rule) for rule in RULES.items())]
     if step.name in POWERS:
         rows = [*POWER_ROWS, *rows]
+    if step.name == "exp":
+        rows = [*EXPONENTIAL_ROWS, *rows]
     if step.name in POWERS and _is_inner(step, tape):
         rows = [replace_kind(row, SLOPE, MISSING) for row in rows]
     elif step.name in PLAIN:
@@ -264,7 +291,8 @@ def of_products(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hyp
     rows: Sequence[Row] = PRODUCTS
     if step.name == "div":
         rows = NUMERATORS if place == 0 else DIVISORS
-    if np.size(tape.operand(step, 1 - place)) == 1 and step.operands[1 - place] is None:
+    other = step.operands[1 - place]
+    if np.size(tape.operand(step, 1 - place)) == 1 and other not in tape.active:
         # A number of the function's own, such as a mean's 1/n.
         rows = [replace_kind(replace_kind(r, INVERSE, CONSTANT), MISSING, CONSTANT) for r in rows]
     for row in rows:
@@ -315,6 +343,13 @@ def _is_inner(step: Step, tape: Tape) -> bool:
                 return True
             made |= {*later.results}
     return False
+
+
+def _gelu_slope(x: np.ndarray) -> np.ndarray:
+    """Of the form with tanh, which JAX takes unless it is told otherwise."""
+    root = np.sqrt(2 / np.pi)
+    value = np.tanh(root * (x + 0.044715 * x**3))
+    return 0.5 * (1 + value) + 0.5 * x * (1 - value**2) * root * (1 + 3 * 0.044715 * x**2)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -50,6 +50,25 @@ def nearby(leaves: Sequence[Any], seed: int) -> tuple[Any, ...]:
     return tuple(map(moved, leaves))
 
 
+def squared(leaves: Sequence[Any], size: int) -> list[Any]:
+    """Other arguments of the same kind, all of whose axes have one size but for those of one entry.
+
+    Example:
+        >>> [leaf.shape for leaf in squared([np.ones((2, 3)), np.ones((3, 1))], 5)]
+        [(5, 5), (5, 1)]
+    """
+    rng = np.random.default_rng(size)
+
+    def resized(leaf: Any) -> Any:
+        array = np.asarray(leaf)
+        if not array.size:
+            return leaf
+        drawn = rng.choice(array.ravel(), tuple(1 if n == 1 else size for n in array.shape))
+        return drawn if array.dtype.kind == "f" else np.minimum(drawn, size - 1)
+
+    return list(perturbed([resized(leaf) for leaf in leaves], size))
+
+
 def cotangent_like(value: Any, seed: int) -> Any:
     """A random cotangent, since mistakes hide behind ones."""
     rng = np.random.default_rng([seed, 7])

@@ -40,13 +40,18 @@ class Facts:
 
     @cached_property
     def divisors(self) -> set[int | None]:
-        """The variables that the function divides by, as they are or repeated."""
+        """The variables that the function, or a derivative of it, divides by; and their factors."""
         found: set[int | None] = set()
+        passed = ("broadcast_in_dim", "reshape", "mul", "integer_pow", "square")
         for step in reversed(self.listing.steps):
+            if step.called in ("sqrt", "cbrt", "norm"):
+                found.add(step.results[0])
             if step.name == "div":
                 found.add(step.operands[1])
-            elif step.name in ("broadcast_in_dim", "reshape") and step.results[0] in found:
+            elif step.name == "log":
                 found.add(step.operands[0])
+            elif step.name in passed and step.results[0] in found:
+                found |= {*step.operands}
         return found
 
     @cached_property
@@ -56,14 +61,27 @@ class Facts:
         return "transpose" in names and "dot_general" not in names
 
     @cached_property
-    def divides(self) -> bool:
-        """Whether the function divides by the number of something, as a mean does."""
+    def moves(self) -> bool:
+        """Whether the function puts entries in other places."""
+        moving = ("transpose", "rev", "gather", "slice", "dynamic_slice")
+        return any(step.name in moving for step in self.listing.steps)
+
+    @cached_property
+    def only_moves(self) -> bool:
+        """Whether it does, and multiplies no matrices."""
+        return self.moves and all(step.name != "dot_general" for step in self.listing.steps)
+
+    @cached_property
+    def divides(self) -> frozenset[int]:
+        """The numbers of something that the function divides by, as a mean does."""
+        found: set[int] = set()
         for step in self.listing.steps:
-            if step.name == "integer_pow" and abs(step.params["y"]) in self.sizes:
-                return True
+            if step.name == "integer_pow":
+                found.add(abs(step.params["y"]))
             for constant in step.constants:
                 if step.name in ("div", "mul") and np.size(constant) == 1 and constant is not None:
                     value = abs(float(np.asarray(constant).ravel()[0]))
-                    if any(abs(value - n) < 1e-6 or abs(value * n - 1) < 1e-6 for n in self.sizes):
-                        return True
-        return False
+                    found |= {
+                        n for n in self.sizes if min(abs(value - n), abs(value * n - 1)) < 1e-6
+                    }
+        return frozenset(found)

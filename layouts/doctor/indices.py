@@ -40,8 +40,15 @@ from layouts.formulas.tree import (
     Inverse,
     Letter,
     Number,
+    Sum,
     View,
 )
+
+
+def _with_factor(summand: Summand, place: int, factor: Formula) -> Summand:
+    """A term with another factor in the place of one."""
+    factors = (*summand.factors[:place], factor, *summand.factors[place + 1 :])
+    return replace(summand, factors=factors)
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,32 @@ class Written:
         yield from self._of_sums(summand)
         yield from self._of_products(summand)
         yield from self._of_strangers(summand)
+        yield from self._of_brackets(summand)
+
+    def _of_brackets(self, summand: Summand) -> Iterator[Change]:
+        """A factor that multiplies a sum, and in the candidate only one of its terms."""
+        for place, factor in enumerate(summand.factors):
+            array = factor.array if isinstance(factor, Entry) else None
+            whole = self.definitions.get(array, array)
+            if not isinstance(factor, Entry) or not isinstance(whole, Sum) or len(whole.terms) < 2:
+                continue
+            for number, (coefficient, term) in enumerate(
+                zip(whole.coefficients, whole.terms, strict=True)
+            ):
+                rest, alone = parts_of_sum(whole)[number], Sum((coefficient,), (term,))
+                first = _with_factor(summand, place, Entry(rest, factor.indices))
+                second = _with_factor(summand, place, Entry(alone, factor.indices))
+                for gone, other in enumerate(second.factors):
+                    if gone != place and isinstance(other, Entry) and other.array != factor.array:
+                        kept = second.factors[:gone] + second.factors[gone + 1 :]
+                        shown = text(other.array)
+                        yield Change(
+                            kind_of_missing(other.array),
+                            f"{shown} multiplies {text(rest)}, not {text(whole)}",
+                            f"multiply the whole of {text(whole)} by {shown}",
+                            (first, replace(second, factors=kept)),
+                            4,
+                        )
 
     def _of_strangers(self, summand: Summand) -> Iterator[Change]:
         """An array multiplied in that has no place in the gradient."""

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from layouts.doctor.hypotheses import Hypothesis, array_of, at, fitted
-from layouts.doctor.tape import Edit, Step, Tape
+from layouts.doctor.tape import Edit, Listing, Step, Tape
 
 
 def of_moves(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:
@@ -37,6 +37,18 @@ def of_moves(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypoth
             at(number, place, lambda g, c, t: np.reshape(array_of(g[0]), np.shape(c), order="F")),
             3,
         )
+    if step.name == "rev":
+        for axes in (axes for n in (1, 2) for axes in combinations(range(operand.ndim), n)):
+            if axes != tuple(step.params["dimensions"]):
+                yield Hypothesis(
+                    "wrong-axis",
+                    f"the cotangent is flipped along axis {axes[0] if len(axes) == 1 else axes}",
+                    f"flip it along {tuple(step.params['dimensions'])} as in the forward pass",
+                    at(number, place, lambda g, c, t, axes=axes: np.flip(array_of(g[0]), axes)),  # type: ignore[misc]
+                    3,
+                )
+    if step.name in ("cumsum", "cumprod"):
+        yield from _of_running(number, step, place)
     if step.name in ("cumsum", "rev", "gather", "transpose") and len(tape.places(step)) == 1:
         kind = "not-flipped" if step.name in ("cumsum", "rev") else "permutation-not-inverted"
         yield Hypothesis(
@@ -54,6 +66,54 @@ def _pushed(step: Step, place: int, g: list[Any], c: Any, tape: Tape) -> Any:
         return c
     pushed = tape.push(step, place, jax.numpy.asarray(g[0]))
     return pushed if pushed.shape == np.shape(c) else c
+
+
+def _of_running(number: int, step: Step, place: int) -> Iterator[Hypothesis]:
+    """Of running sums and products: the sum over all, or in the order of the forward pass."""
+    axis = step.params["axis"]
+
+    def total(g: list[Any], c: Any, t: Tape, axis: int | None = axis) -> Any:
+        return np.broadcast_to(array_of(g[0]).sum(axis, keepdims=True), np.shape(c))
+
+    def all_of_it(g: list[Any], c: Any, t: Tape) -> Any:
+        return total(g, c, t, None)
+
+    if step.name == "cumsum":
+        yield Hypothesis(
+            "missing-path",
+            "the sum that an entry ends is left out",
+            "an entry is part of the sum that it ends, too",
+            at(number, place, lambda g, c, t: array_of(c) - array_of(g[0])),
+            3,
+        )
+        for kind, words, change in (
+            ("wrong-axis", "all cotangents along the axis", total),
+            ("flattened-batch", "all cotangents", all_of_it),
+        ):
+            words = f"{words} are added, not those of the sums that an entry is part of"
+            yield Hypothesis(kind, words, "sum from each entry on", at(number, place, change), 3)
+        return
+
+    def run(array: np.ndarray, reverse: bool) -> np.ndarray:
+        return np.flip(np.flip(array, axis).cumsum(axis), axis) if reverse else array.cumsum(axis)
+
+    def ahead(g: list[Any], c: Any, t: Tape) -> Any:
+        y = array_of(t.values[step.results[0]])
+        return run(array_of(g[0]) * y, step.params["reverse"]) / array_of(t.operand(step, place))
+
+    def bare(g: list[Any], c: Any, t: Tape) -> Any:
+        return run(array_of(g[0]), not step.params["reverse"]) / array_of(t.operand(step, place))
+
+    def alone(g: list[Any], c: Any, t: Tape) -> Any:
+        return run(array_of(g[0]), not step.params["reverse"])
+
+    for kind, words, change in (
+        ("not-flipped", "the sums run in the order of the forward pass", ahead),
+        ("missing-factor", "the running product is left out", bare),
+        ("missing-factor", "the running product and its divisor are left out", alone),
+    ):
+        fix = "sum g y from each entry on, and divide by the entry"
+        yield Hypothesis(kind, words, fix, at(number, place, change), 3)
 
 
 def _if_fits(array: np.ndarray, like: Any) -> Any:
@@ -113,6 +173,20 @@ def of_choices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypo
                 3,
             )
 
+        yield Hypothesis(
+            "mean-for-sum",
+            "where an entry was read more than once the mean of the cotangents is taken",
+            "add them: do not divide by how often it was read",
+            at(number, 0, lambda g, c, t: _averaged(step, c, t)),
+            3,
+        )
+        yield Hypothesis(
+            "missing-factor",
+            "the cotangent of what was picked goes to all entries that it was picked from",
+            "it goes to the entry that was picked, and the others get zero",
+            at(number, 0, lambda g, c, t: _spread_out(g, c)),
+            3,
+        )
         if np.ndim(tape.values[step.results[0]]) > 1:
             yield Hypothesis(
                 "overwritten-duplicates",
@@ -121,6 +195,24 @@ def of_choices(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypo
                 at(number, 0, lambda g, c, t: _by_row(step, g, c, t)),
                 3,
             )
+
+
+def _averaged(step: Step, c: Any, tape: Tape) -> Any:
+    source, size = _sources(step, tape)
+    counts = np.bincount(source.ravel(), minlength=size + 1)[1:].reshape(np.shape(c))
+    return array_of(c) / np.maximum(counts, 1)
+
+
+def _spread_out(g: list[Any], c: Any) -> Any:
+    """A cotangent repeated along the axes that it lacks; as it was where that has no sense."""
+    whole = array_of(g[0])
+    sizes = [n for n in whole.shape if n > 1]
+    shape = []
+    for size in np.shape(c):
+        shape.append(sizes.pop(0) if sizes and sizes[0] == size else 1)
+    if sizes or whole.size == np.size(c):
+        return c
+    return np.broadcast_to(whole.reshape(shape), np.shape(c))
 
 
 def _by_row(step: Step, g: list[Any], c: Any, tape: Tape) -> Any:
@@ -170,6 +262,8 @@ ELEMENTWISE = ("add", "sub", "mul", "div", "max", "min", "pow", "add_any")
 def of_repetitions(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:
     """Of what repeats entries, whose cotangents are added, and of sums."""
     operand, result = tape.operand(step, place), tape.values[step.results[0]]
+    if step.name == "tile":
+        yield from _of_tiles(number, place, np.shape(operand), np.shape(result))
     repeats = step.name == "broadcast_in_dim" or step.name in ELEMENTWISE
     if repeats and 0 < np.size(operand) < np.size(result):
         yield from _copies(number, step, place, tape)
@@ -220,11 +314,11 @@ def _copies(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothe
         )
     if operand.size > 1:
         yield Hypothesis(
-            "flattened-batch",
+            "wrong-axis" if _is_input(tape.listing, step.operands[place]) else "flattened-batch",
             "the cotangents of all entries are added, not those of each row by itself",
             "sum over the axis that was repeated, and no other",
             at(number, place, lambda g, c, t: np.full(np.shape(c), array_of(c).sum())),
-            4,
+            3,
         )
         for axes in _axes(result.ndim):
             if result.sum(axes).size == operand.size:
@@ -235,6 +329,57 @@ def _copies(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothe
                     edit(lambda full, c, axes=axes: full.sum(axes).reshape(np.shape(c))),  # type: ignore[misc]
                     3,
                 )
+
+
+def _is_input(listing: Listing, variable: int | None) -> bool:
+    """Whether a variable is an input, at most in another shape: a bias, and no statistic."""
+    for step in reversed(listing.steps):
+        if variable in step.results and step.name in ("reshape", "broadcast_in_dim"):
+            variable = step.operands[0]
+    return variable in listing.inputs
+
+
+def _of_tiles(
+    number: int, place: int, shape: tuple[int, ...], tiled: tuple[int, ...]
+) -> Iterator[Hypothesis]:
+    """Of whole arrays that are repeated: one copy alone, a mean, or each entry repeated instead."""
+    shape = (1,) * (len(tiled) - len(shape)) + shape
+    times = [n // size for n, size in zip(tiled, shape, strict=True)]
+    straight = [n for pair in zip(times, shape, strict=True) for n in pair]
+    turned = [n for pair in zip(shape, times, strict=True) for n in pair]
+    copies, others = tuple(range(0, len(straight), 2)), tuple(range(1, len(straight), 2))
+    last = tuple(-1 if n in copies else slice(None) for n in range(len(straight)))
+    first = tuple(0 if n in copies else slice(None) for n in range(len(straight)))
+    fix = "add the cotangents of all copies"
+    for kind, words, rank, change in (
+        ("overwritten-duplicates", "only the last copy's cotangent is kept", 3, lambda g: g[last]),
+        ("missing-sum", "only the first copy's cotangent is kept", 3, lambda g: g[first]),
+        (
+            "mean-for-sum",
+            "the mean of the copies' cotangents is taken",
+            3,
+            lambda g: g.mean(copies),
+        ),
+    ):
+        edit = at(
+            number,
+            place,
+            lambda g, c, t, change=change: change(array_of(g[0]).reshape(straight)).reshape(  # type: ignore[misc]
+                np.shape(c)
+            ),
+        )
+        yield Hypothesis(kind, words, fix, edit, rank)
+    yield Hypothesis(
+        "vec-order",
+        "copies are added as if each entry were repeated, not the array as a whole",
+        fix,
+        at(
+            number,
+            place,
+            lambda g, c, t: array_of(g[0]).reshape(turned).sum(others).reshape(np.shape(c)),
+        ),
+        3,
+    )
 
 
 def _axes(ndim: int) -> list[tuple[int, ...]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from layouts.doctor.replay import Replay
 from layouts.doctor.rewrites import Found, Rewrite
-from layouts.doctor.tape import Tape
+from layouts.doctor.tape import Step, Tape
 
 Reorder = Callable[[np.ndarray], np.ndarray]
 
@@ -144,6 +144,31 @@ def of_loops(replay: Replay) -> Iterator[Found]:
                     4 if variable == tape.listing.output else 5,
                     Rewrite(cotangents={variable: _slice(axis, last)}),
                 )
+
+
+def of_joins(replay: Replay) -> Iterator[Found]:
+    """Parts joined in another order, and what follows computed of that.
+
+    Args:
+        replay: the function at an input.
+
+    Yields:
+        Changes of the value of what is joined.
+    """
+    for step in replay.steps:
+        if step.name != "concatenate" or not replay.tape.places(step):
+            continue
+
+        def reverse(tape: Tape, step: Step = step) -> np.ndarray:
+            return np.concatenate(tape.operands(step)[::-1], step.params["dimension"])
+
+        yield (
+            "order-swapped",
+            "the parts are joined in the other order",
+            "join them in the order of the function",
+            4,
+            Rewrite(points={step.results[0]: reverse}),
+        )
 
 
 def of_mixtures(replay: Replay) -> Iterator[Found]:

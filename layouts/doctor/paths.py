@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
 
+from layouts.doctor.entrywise import RULES
 from layouts.doctor.hypotheses import Hypothesis, at, of_cotangent
 from layouts.doctor.tape import Contribution, Edit, Listing, Tape
 
 # Pairs of variables that a unit may lie between, and the largest of which a diagonal is taken.
 MOST_PAIRS = 60
 MOST_ENTRIES = 128
+# Products of matrices whose Jacobian may be one for vectors stacked by columns.
+MOST_PRODUCTS = 4
 # Uses of one variable of which one may overwrite the others.
 MOST_USES = 6
 
 
+# What is left out where the steps that are skipped do no more than move entries.
+MOVED = ("not-flipped", "permutation-not-inverted")
 # Library calls that people do not think of as functions with a derivative of their own.
 PLAIN = ("where", "clip", "roll", "take", "var", "mean", "std", "matmul", "outer", "tile", "repeat")
 
@@ -53,6 +59,47 @@ def _start(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
         of_cotangent(output, lambda g, t: np.asarray(t.values[output])),
         2,
     )
+    products = [s.results[0] for s in listing.steps if s.name == "dot_general" and tape.places(s)]
+    for end in dict.fromkeys([output, *products[:MOST_PRODUCTS]]):
+        for leaf in sorted(tape.active & {*listing.inputs} - {end}):
+            yield from _by_columns(tape, end, leaf)
+
+
+def _by_columns(tape: Tape, output: int, leaf: int) -> Iterator[Hypothesis]:
+    """The Jacobian for vectors stacked by columns, of vectors that are stacked by rows.
+
+    Such is `kron(X.T, I)` for `W @ X`: it needs `vec(dD)` by columns, and gives `vec(dW)` so.
+    """
+    shapes = np.shape(tape.values[output]), np.shape(tape.values[leaf])
+    if all(len(shape) == 2 and shape[0] == shape[1] for shape in shapes):
+        yield Hypothesis(
+            "operand-not-transposed",
+            "nothing is transposed, or everything where nothing should be",
+            "the Jacobian's transpose carries cotangents back",
+            Edit(cotangents=dict.fromkeys((output, leaf), lambda g, t: np.transpose(g))),
+            4,
+        )
+    for there, back in product((_read_by_columns, _laid_by_columns), repeat=2):
+        yield Hypothesis(
+            "vec-order",
+            "the Jacobian for one order of stacking is multiplied by a cotangent in the other",
+            "stack arrays in the order that the Jacobian, or its Kronecker products, are for",
+            Edit(
+                cotangents={
+                    output: lambda g, t, there=there: there(np.asarray(g)),  # type: ignore[misc]
+                    leaf: lambda g, t, back=back: back(np.asarray(g)),  # type: ignore[misc]
+                }
+            ),
+            5,
+        )
+
+
+def _read_by_columns(array: np.ndarray) -> np.ndarray:
+    return array.ravel(order="F").reshape(array.shape)
+
+
+def _laid_by_columns(array: np.ndarray) -> np.ndarray:
+    return array.ravel().reshape(array.shape, order="F")
 
 
 def _uses(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
@@ -79,10 +126,58 @@ def _uses(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
                 at(number, place, lambda g, c, t: np.zeros_like(c)),
                 1,
             )
+            if not statistic and _is_factor(listing, tape, number, variable):
+                yield Hypothesis(
+                    "treated-as-constant",
+                    f"one of two factors that depend on the variable is held constant ({words})",
+                    "a product has two paths: add the cotangents of both",
+                    at(number, place, lambda g, c, t: np.zeros_like(c)),
+                    2,
+                )
+        yield from _less_means(listing, tape, variable, uses)
         if len(uses) == 2:
             yield from _doubled(uses)
         if len(uses) <= MOST_USES:
             yield from _overwriting(listing, uses)
+
+
+def _less_means(
+    listing: Listing, tape: Tape, variable: int, uses: list[tuple[int, int]]
+) -> Iterator[Hypothesis]:
+    """The mean taken off the cotangent of one use, as layer norm's rule does."""
+    shape = np.shape(tape.values[variable])
+    reduced = {
+        tuple(step.params["axes"])
+        for step in listing.steps
+        if step.name == "reduce_sum" and np.shape(tape.operand(step, 0)) == shape
+    }
+    for axes in sorted(reduced):
+        for number, place in uses:
+            yield Hypothesis(
+                "wrong-point",
+                "a mean is taken off the cotangent, as if one were taken off on the way there",
+                "the rule of another function: nothing is centred here",
+                at(
+                    number,
+                    place,
+                    lambda g, c, t, axes=axes: np.asarray(c) - np.mean(c, axes, keepdims=True),  # type: ignore[misc]
+                ),
+                4,
+            )
+
+
+def _is_factor(listing: Listing, tape: Tape, number: int, variable: int) -> bool:
+    """Whether a use of a variable ends in a product with what comes of another use of it."""
+    through, around = {*listing.steps[number].results}, {variable}
+    for n, step in enumerate(listing.steps):
+        operands = {*step.operands}
+        if n > number and operands & through:
+            if step.name == "mul" and operands & around - through:
+                return True
+            through |= {*step.results}
+        if n != number and operands & around:
+            around |= {*step.results}
+    return False
 
 
 def _doubled(uses: list[tuple[int, int]]) -> Iterator[Hypothesis]:
@@ -100,7 +195,7 @@ def _doubled(uses: list[tuple[int, int]]) -> Iterator[Hypothesis]:
             " symmetric matrix",
             "add both paths, as (A + Aᵀ) x",
             edit,
-            3,
+            1,
         )
 
 
@@ -144,12 +239,13 @@ def _constants(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
     for number, step in enumerate(listing.steps):
         for variable in step.results:
             if variable in tape.active and variable != listing.output:
+                statistic = _is_statistic(listing, tape, number, None)
                 yield Hypothesis(
-                    "treated-as-constant",
+                    "treated-as-constant" if statistic else "missing-path",
                     f"the result of {step.name} is treated as a constant",
                     "it depends on the input: pass its cotangent on",
                     of_cotangent(variable, lambda g, t: np.zeros_like(g)),
-                    3 if _is_statistic(listing, tape, number, None) else 4,
+                    3 if statistic else 4,
                 )
 
 
@@ -169,8 +265,8 @@ def _is_statistic(listing: Listing, tape: Tape, number: int, variable: int | Non
     for _ in range(10):
         result = step.results[0]
         if len(tape.places(step)) > 1:
-            if step.name in ("mul", "div"):
-                return computed
+            if step.name == "div" or (step.name == "mul" and least < np.size(tape.values[result])):
+                return computed and (least < size or step.name == "div")
             if step.name in ("add", "sub", "dot_general"):
                 return least < size and least < np.size(tape.values[result])
         computed = computed or step.name not in MOVES
@@ -192,7 +288,8 @@ def _units(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
         what = name or "what lies between"
         small = np.size(tape.values[end]) <= MOST_ENTRIES
         entrywise = small and _is_entrywise(tape, start, end)
-        kind = "missing-activation-derivative" if name else _skipped(listing, tape, start, end)
+        kind = _skipped(listing, tape, start, end)
+        kind = "missing-activation-derivative" if name and kind not in MOVED else kind
         yield Hypothesis(
             kind,
             f"{what} is passed straight through, as if it were the identity",
@@ -200,6 +297,10 @@ def _units(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
             Edit(skips={end: start}),
             1 if name else 4 if kind != "missing-activation-derivative" else 6,
         )
+        if entrywise and kind == "missing-activation-derivative":
+            yield from _other_rules(listing, start, end, what, 3 if name else 5)
+        if small and not entrywise and name:
+            yield from _of_relatives(end, what)
         if small and not entrywise:
             yield Hypothesis(
                 "diagonal-only",
@@ -218,10 +319,50 @@ def _units(listing: Listing, tape: Tape) -> Iterator[Hypothesis]:
             )
 
 
+def _of_relatives(end: int, what: str) -> Iterator[Hypothesis]:
+    """The pull-back of a function's exponential, or of its logarithm, in the place of its own."""
+    slopes = {"the exponential": np.exp, "the logarithm": np.reciprocal}
+    for words, slope in slopes.items():
+
+        def change(g: Any, t: Tape, slope: Any = slope) -> Any:
+            return np.asarray(g) * slope(np.asarray(t.values[end]))
+
+        yield Hypothesis(
+            "wrong-point",
+            f"the derivative of {words} of {what} stands where that of {what} belongs",
+            f"multiply by the Jacobian of {what}",
+            of_cotangent(end, change),
+            4,
+        )
+
+
+def _other_rules(
+    listing: Listing, start: int, end: int, what: str, rank: int
+) -> Iterator[Hypothesis]:
+    """The derivative of another function than the one between two variables."""
+    if any({*step.operands} == {start} and end in step.results for step in listing.steps):
+        return  # one step: its own edits
+    for other, rule in RULES.items():
+        yield Hypothesis(
+            "wrong-point",
+            f"the derivative of {other} stands where that of {what} belongs",
+            f"multiply by the derivative of {what}",
+            _replaced_edit(
+                listing,
+                start,
+                end,
+                lambda t, rule=rule: rule(*(np.asarray(t.values[n]) for n in (start, end))),  # type: ignore[misc]
+            ),
+            rank,
+        )
+
+
 def _skipped(listing: Listing, tape: Tape, start: int, end: int) -> str:
     """What is left out where a cotangent skips the steps between two variables."""
     between = (step for step in listing.steps if start < step.results[0] <= end)
     names = {step.name for step in between if tape.places(step)}
+    if names <= {"rev"}:
+        return "not-flipped"
     if names <= {"gather", "transpose", "rev", "reshape", "dynamic_slice", "concatenate", "slice"}:
         return "permutation-not-inverted"
     if names <= {"dot_general", "transpose", "mul", "div", "broadcast_in_dim", "select_n"}:

@@ -8,6 +8,8 @@ import numpy as np
 
 # An axis with more slices is not searched.
 MOST_SLICES = 200
+# Places that a message names.
+MOST_SHOWN = 8
 
 Told = tuple[str, str, str, int]
 
@@ -34,6 +36,53 @@ def of_order(candidate: np.ndarray, right: np.ndarray, tolerance: float) -> Iter
         order = _order(candidate, right, axis, tolerance) if 1 < count <= MOST_SLICES else None
         if order is not None:
             yield from _told(order, axis)
+
+
+def of_patterns(candidate: np.ndarray, right: np.ndarray, tolerance: float) -> Iterator[Told]:
+    """The right entries, but for some that are zero or have the wrong sign.
+
+    The same entries have to be so at every input, so it is no mask that depends on what is given.
+
+    Yields:
+        Kind, message, correction, and how far-fetched it is.
+
+    Example:
+        >>> right = np.array([[1.0, 2.0], [3.0, 4.0]])
+        >>> [words for _, words, _, _ in of_patterns(right * [[1], [0]], right, 1e-9)]
+        ['no cotangent arrives in 1 of 2 places along axis 0: 1']
+    """
+    if candidate.shape != right.shape or not right.any():
+        return
+    near = tolerance * np.abs(right).max()
+    same = np.abs(candidate - right) <= near
+    minus = np.abs(candidate + right) <= near
+    gone = np.abs(candidate) <= near
+    if (same | gone).all():
+        for axis, count in enumerate(right.shape):
+            others = tuple(n for n in range(right.ndim) if n != axis)
+            lost = np.flatnonzero((gone & ~same).any(others))
+            if 0 < len(lost) < count and np.take(gone, lost, axis).all():
+                where = ", ".join(map(str, lost[:MOST_SHOWN])) + (", …" * (len(lost) > MOST_SHOWN))
+                words = f"no cotangent arrives in {len(lost)} of {count} places along axis {axis}"
+                yield "missing-path", f"{words}: {where}", "pass it on to all of them", 4
+                if len(lost) == count - 1:
+                    yield "diagonal-only", f"{words}: {where}", "pass it on to all of them", 4
+                break
+        else:
+            if gone.any() and not gone.all():
+                words = f"no cotangent arrives in {int(gone.sum())} of {right.size} entries"
+                words += f", all but {_mark(~gone)}"
+                for kind in ("missing-path", "diagonal-only"):
+                    yield kind, words, "pass it on to all of them", 5
+    if (same | minus).all() and not same.all() and not minus.all():
+        words = f"{int((~same).sum())} of {right.size} entries have the wrong sign, always the same"
+        yield "sign", f"{words} ({_mark(~same)})", "mind the sign of each entry", 3
+
+
+def _mark(which: np.ndarray) -> str:
+    """Words that are the same for the same entries: the first of them."""
+    places = [", ".join(map(str, place)) for place in np.argwhere(which)[:MOST_SHOWN]]
+    return "; ".join(f"[{place}]" for place in places)
 
 
 def _order(

@@ -56,7 +56,10 @@ def _left_out(replay: Replay, number: int, step: Step, place: int) -> Iterator[F
     if place in replay.tape.places(step):
         kind = "missing-activation-derivative"
         if step.name in ("mul", "div"):
-            kind = "missing-factor"
+            other = replay.tape.operand(step, 1 - place)
+            constant = step.operands[1 - place] not in replay.tape.active
+            number_alone = constant and np.size(other) == 1
+            kind = "constant-factor" if number_alone else "missing-factor"
         elif len(step.operands) > 1:
             active = step.operands[1 - place] in replay.tape.active
             kind = "missing-path" if active else "wrong-point"
@@ -69,12 +72,22 @@ def _left_out(replay: Replay, number: int, step: Step, place: int) -> Iterator[F
         )
 
 
+def _is_count(constant: Any) -> bool:
+    """Whether a constant may be the number of something that a mean is taken of."""
+    if constant is None or np.size(constant) != 1:
+        return False
+    number = float(np.ravel(constant)[0])
+    return number >= 2 and number == round(number)
+
+
 def _others(step: Step) -> Iterator[tuple[str, Any]]:
     """Other functions of a step's operands, in words."""
     fun, params = VALUES[step.name], step.params
     if len(step.operands) == 1:
         yield "its result twice over", lambda x: fun(params, fun(params, x))
         return
+    if step.name == "div" and _is_count(step.constants[1]):
+        yield "one less as the divisor", lambda x, y: x / (y - 1)
     if step.name in ("mul", "div"):
         yield "what has the factor twice", lambda x, y: fun(params, fun(params, x, y), y)
     if step.name in ("sub", "div", "pow"):

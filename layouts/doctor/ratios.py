@@ -36,8 +36,10 @@ def ratio(candidate: Any, right: Any, tolerance: float) -> float | None:
         2.0
     """
     candidate, right = np.asarray(candidate, float).ravel(), np.asarray(right, float).ravel()
-    square = float(right @ right)
-    if candidate.shape != right.shape or square == 0 or not np.isfinite(candidate).all():
+    with np.errstate(over="ignore"):
+        square = float(right @ right)
+    finite = np.isfinite(square) and np.isfinite(candidate).all()
+    if candidate.shape != right.shape or square == 0 or not finite:
         return None
     found = float(candidate @ right) / square
     close = np.abs(candidate - found * right).max(initial=0)
@@ -76,8 +78,8 @@ def _of_function(numbers: Sequence[float]) -> Iterable[tuple[float, str, int]]:
 
 def _known(sizes: Mapping[int, str]) -> Iterable[tuple[float, str, int]]:
     yield 1.0, "1", 0
-    yield 2.0, "2", 0
-    yield 0.5, "1/2", 0
+    yield 2.0, "2", 2
+    yield 0.5, "1/2", 2
     for size in sizes:
         if size > 1:
             yield float(size), f"{size}", size

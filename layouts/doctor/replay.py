@@ -80,8 +80,11 @@ class _Run:
         self.values: dict[int, Named] = {}
         for variable, value in rewrite.points.items():
             self.values[variable] = self.labels.named(variable, value(self.tape))
+        for variable, names in rewrite.centred.items():
+            self.values[variable] = self._centred(replay.own(variable), names)
         for number, step in enumerate(replay.steps):
-            if self._is_changed(number, step) and not {*step.results} & rewrite.until:
+            kept = rewrite.until | {*rewrite.centred}
+            if self._is_changed(number, step) and not kept & {*step.results}:
                 self._forward(number, step)
 
     def value(self, variable: int) -> Named:
@@ -146,6 +149,12 @@ class _Run:
             raise NoFit
         self.values[step.results[0]] = result
 
+    def _centred(self, array: Named, names: frozenset[int]) -> Named:
+        """An array less its mean, and so is the cotangent of that."""
+        count = self.replay.size(names)
+        total = summed(array, names, self.labels.sizes)
+        return together(lambda x, t: x - t / count, array, total)
+
     def _spread(self, number: int, step: Step) -> Named:
         """What a move gives: the same entries, repeated along the new axes."""
         operand, variable = self.operand(number, step, 0), step.operands[0]
@@ -205,6 +214,8 @@ class _Run:
 
     def _edited(self, variable: int, cotangent: Named | None) -> Named | None:
         """A variable's whole cotangent, with what is done to it."""
+        if cotangent is not None and variable in self.rewrite.centred:
+            cotangent = self._centred(cotangent, self.rewrite.centred[variable])
         change = self.rewrite.cotangents.get(variable)
         if change is None or cotangent is None:
             return cotangent

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layouts.doctor.directions import Swapped, of_axes
-from layouts.doctor.orders import of_loops, of_mixtures, of_orders
+from layouts.doctor.directions import Swapped, of_axes, of_centrings
+from layouts.doctor.orders import of_joins, of_loops, of_mixtures, of_orders
 from layouts.doctor.points import of_points, of_points_everywhere, of_results
 from layouts.doctor.replay import Replay
 from layouts.doctor.rewrites import Found, Rewrite
@@ -85,6 +85,8 @@ def of_reruns(replays: Sequence[Replay], variable: int) -> list[OnReplay]:
     first = replays[0]
     makers = (
         of_axes,
+        of_centrings,
+        of_joins,
         of_loops,
         of_orders,
         of_mixtures,

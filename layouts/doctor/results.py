@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 
-from layouts.doctor.permuting import of_order
+from layouts.doctor.entrywise import RULES
+from layouts.doctor.permuting import of_order, of_patterns
 from layouts.doctor.ratios import Constant, ratio
 
 # How far-fetched a factor is that stands for nothing.
@@ -57,7 +58,7 @@ def of_result(
     right: np.ndarray,
     others: Mapping[str, np.ndarray],
     names: Callable[[float], Constant | None],
-    divides: bool,
+    divides: Collection[int],
     tolerance: float,
     cotangent: np.ndarray,
 ) -> Iterator[Result]:
@@ -68,7 +69,7 @@ def of_result(
         right: the gradient.
         others: the gradients of other inputs, by name.
         names: what a number may stand for.
-        divides: whether the function divides by one of them, as a mean does.
+        divides: the numbers that the function divides by, as a mean does.
         tolerance: relative to the largest entry.
         cotangent: the output's.
     """
@@ -84,12 +85,18 @@ def of_result(
                 # Read by columns, a matrix is transposed.
                 shapes = (right.shape, right.shape[::-1])
                 turned = kind == "vec-order" and candidate.shape in shapes
-                yield Result(kind, words, fix, rank=4 if turned else 1)
+                far = turned or kind in ("flattened-batch", "wrong-axis")
+                yield Result(kind, words, fix, rank=4 if far else 1)
         elif kind and constant is not None:
             yield Result(kind, words, fix, constant, rank=5)
         elif not kind and factor is not None:
-            yield _of_factor(factor, constant, divides)
-    for kind, words, fix, rank in of_order(candidate, right, tolerance):
+            # A loss that is a mean already is no sum, whatever else it is divided by.
+            is_mean = bool(divides) and not cotangent.ndim
+            yield _of_factor(factor, constant, is_mean or round(1 / abs(factor)) in divides)
+    for kind, words, fix, rank in (
+        *of_order(candidate, right, tolerance),
+        *of_patterns(candidate, right, tolerance),
+    ):
         yield Result(kind, words, fix, rank=rank)
     if candidate.shape != right.shape:
         yield from _of_sums(candidate, right, cotangent, tolerance)
@@ -110,6 +117,31 @@ def of_array(
         yield from _of_factor_array(name, "multiplied by", f"leave {name} out")
     for name in factors_of(right, candidate, arrays, tolerance):
         yield from _of_factor_array(name, "divided by", f"multiply by {name}")
+
+
+def of_slope(
+    candidate: np.ndarray, right: np.ndarray, arrays: Mapping[str, np.ndarray], tolerance: float
+) -> Iterator[Result]:
+    """A derivative that is multiplied in, as a sigmoid's beside the loss that has done with it.
+
+    Args:
+        candidate: what came.
+        right: the gradient.
+        arrays: the inputs and what is computed of them, by name.
+        tolerance: relative to the largest entry.
+    """
+    if candidate.shape != right.shape or not right.ndim:
+        return
+    for name, array in arrays.items():
+        if array.shape != right.shape:
+            continue
+        with np.errstate(all="ignore"):
+            slopes = {words: rule(array, array) for words, rule in RULES.items()}
+        for words, slope in slopes.items():
+            if np.isfinite(slope).all() and _equal(candidate, right * slope, tolerance):
+                what = f"the derivative of {words.rstrip(',')} at {name}"
+                extra = f"the gradient is multiplied by {what}, which has no place in it"
+                yield Result("extra-factor", extra, f"leave {what} out", rank=4)
 
 
 def factors_of(
@@ -210,6 +242,14 @@ def _forms(
             "missing-sum",
             f"sum over axis {axes[0] if len(axes) == 1 else axes}",
             (summed, right),
+        )
+    for axes in _summable(right, candidate):
+        yield (
+            f"the gradient is summed over axis {axes[0] if len(axes) == 1 else axes} of the"
+            " variable, as if that were a batch",
+            "flattened-batch" if right.ndim > 1 else "wrong-axis",
+            f"the gradient has the variable's shape {right.shape}",
+            (candidate.reshape(right.sum(axes).shape), right.sum(axes)),
         )
     for name, other in others.items():
         if other.shape == candidate.shape:

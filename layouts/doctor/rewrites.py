@@ -32,6 +32,7 @@ class Rewrite:
         values: for a step what stands for its value in its slope.
         cotangents: for a variable what becomes of its cotangent, an array of its shape.
         turned: for a step other names for the axes of its result's cotangent.
+        centred: for a variable the names over which its mean is taken off it.
         static: whether cotangents are added over the axes of the true run, not of this.
     """
 
@@ -47,6 +48,7 @@ class Rewrite:
     values: Mapping[int, Value] = field(default_factory=dict)
     cotangents: Mapping[int, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
     turned: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    centred: Mapping[int, frozenset[int]] = field(default_factory=dict)
     static: bool = False
 
 

@@ -33,6 +33,7 @@ from layouts.doctor.results import (
     factors_of,
     of_array,
     of_result,
+    of_slope,
     undo,
 )
 from layouts.doctor.steps import of_steps
@@ -51,12 +52,20 @@ class Search:
         trials: the candidate at several inputs.
         out: the output.
         tolerance: relative to the largest entry.
+        jacobian: whether the candidate is a whole Jacobian.
     """
 
-    def __init__(self, case: Case, trials: Sequence[Trial], out: Any, tolerance: float):
+    def __init__(
+        self,
+        case: Case,
+        trials: Sequence[Trial],
+        out: Any,
+        tolerance: float,
+        jacobian: bool = False,
+    ):
         """Nothing is computed before it is asked for."""
         self.case, self.trials, self.out, self.tolerance = case, trials, out, tolerance
-        self.tried = 0
+        self.tried, self.jacobian = 0, jacobian
         self._pages: dict[int, Page | None] = {}
 
     def findings(
@@ -65,7 +74,6 @@ class Search:
         """What is wrong with the gradient by one leaf; nothing where no mistake explains it."""
         found = self._results(leaf, given, right)
         found += self._factors(leaf, given, right)
-        found += self._pushed(leaf, given)
         scored, alone = self._alone(leaf, given, right[0], found)
         found += alone
         self.tried = max(self.tried, len(scored))
@@ -73,7 +81,7 @@ class Search:
             found += self._matching(scored, given, constants=True)
             found += self._weighted(leaf, given, right)
         if not found:
-            found = self._too_late(scored, given)
+            found = [*self._too_late(scored, given), *self._pushed(leaf, given)]
         if not found:
             found = self._two_at_once(scored, given, right)
         kinds = {kind for one in found for kind in one.kinds}
@@ -96,6 +104,8 @@ class Search:
             )
 
         found = self._of_results(of_trial)
+        if self._facts.moves:
+            found = [_likelier(one, "permutation-not-inverted") for one in found]
         return [*found, *(_permuted(one) for one in found)] if self._facts.permutes else found
 
     def _factors(
@@ -108,11 +118,18 @@ class Search:
             page = self._page(leaf)
             if page is not None:
                 known = {name.removeprefix(f"{DIVISOR} ") for name in arrays}
-                new = page.arrays(number).items()
-                arrays |= {name: array for name, array in new if name not in known}
+                divisors = [array for name, array in arrays.items() if name.startswith(DIVISOR)]
+                for name, array in page.arrays(number).items():
+                    same = any(close(array, other, self.tolerance) for other in divisors)
+                    if name not in known and not same:
+                        arrays[name] = array
             return of_array(given[number], right[number], arrays, self.tolerance)
 
-        return self._of_results(of_trial)
+        def of_slopes(number: int) -> Iterator[Result]:
+            arrays = self._arrays(number)
+            return of_slope(given[number], right[number], arrays, self.tolerance)
+
+        return [*self._of_results(of_trial), *self._of_results(of_slopes)]
 
     def _pushed(self, leaf: int, given: list[np.ndarray]) -> list[Explanation]:
         """The Jacobian times the cotangent, where its transpose belongs."""
@@ -135,7 +152,9 @@ class Search:
             return []
         words = "the Jacobian is multiplied by the cotangent as if that were a tangent"
         fix = "multiply by the Jacobian's transpose: it carries cotangents back"
-        return [Explanation((("operand-not-transposed", words, fix),), 5, residual)]
+        kind = "permutation-not-inverted" if self._facts.only_moves else "operand-not-transposed"
+        kind = "transposed-layout" if self.jacobian else kind
+        return [Explanation(((kind, words, fix),), 5, residual)]
 
     def _of_results(self, of_trial: Callable[[int], Iterator[Result]]) -> list[Explanation]:
         """Those that are the same at every input."""
@@ -163,7 +182,7 @@ class Search:
                 what = DIVISOR if variable in self._facts.divisors else "the result"
                 name = f"{what} of {step.name} ({variable})"
                 if variable == self._listing.output:
-                    name = "the output"
+                    name = f"{DIVISOR}, the output" if what == DIVISOR else "the output"
                 if is_float(values[variable]):
                     found[name] = np.asarray(values[variable], float)
         return found
@@ -269,7 +288,20 @@ class Search:
 
     @cached_property
     def _listing(self) -> Listing:
-        return listing(self.case.flat_array, [jnp.asarray(leaf) for leaf in self.case.leaves])
+        """The function's steps, without shifts for the sake of precision, which nobody writes."""
+        arrays = [jnp.asarray(leaf) for leaf in self.case.leaves]
+        whole = listing(self.case.flat_array, arrays)
+        if all(step.name != "stop_gradient" for step in whole.steps):
+            return whole
+        bare = listing(self.case.flat_array, arrays, shifts=False)
+        return bare if all(self._is_same(bare, trial) for trial in self.trials) else whole
+
+    def _is_same(self, bare: Listing, trial: Trial) -> bool:
+        """Whether a function has the true gradients at an input."""
+        if bare.output is None:
+            return False
+        found = Tape(bare, trial.leaves, jnp.asarray(trial.cotangent)).gradients()
+        return all(close(found[n], array, self.tolerance) for n, array in trial.right.items())
 
     @cached_property
     def _run(self) -> list[Tape]:
@@ -339,6 +371,12 @@ def _parts_of(constant: Constant | None) -> list[Part]:
     if constant.value < 0:
         found.append(("sign", "and the sign is wrong", "change the sign"))
     return found
+
+
+def _likelier(explanation: Explanation, kind: str) -> Explanation:
+    """The same, less far-fetched if it is of a kind."""
+    closer = explanation.kinds == (kind,)
+    return replace(explanation, rank=explanation.rank - 2) if closer else explanation
 
 
 def _permuted(explanation: Explanation) -> Explanation:

@@ -8,7 +8,7 @@ step passes on, and what it gives then is what a person would get who made that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,8 @@ from layouts.naming.paper import on_paper
 from layouts.naming.units import unit_of
 from layouts.reader import bind, walk
 
+# Primitives that may stand under a rule of their own, which is the primitive's.
+RUNNING = ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")
 CALLS = ("jit", "pjit", "closed_call", "core_call")
 
 
@@ -63,6 +65,14 @@ class Step:
         return unit.name if unit else self.equation.primitive.name
 
     @property
+    def called(self) -> str:
+        """What people call it: of a function with a rule of its own the function's name."""
+        if self.name != "custom_jvp_call":
+            return self.name
+        inner = self.params["call_jaxpr"].jaxpr.eqns
+        return str(inner[0].params.get("name", self.name)) if len(inner) == 1 else self.name
+
+    @property
     def params(self) -> Mapping[str, Any]:
         """The primitive's parameters."""
         return self.equation.params
@@ -87,6 +97,7 @@ class Listing:
         inputs: the variables of the arguments' leaves.
         output: the variable of the result; None where it is a constant.
         count: how many variables there are.
+        shifts: whether what is held constant on purpose has its value.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -94,6 +105,7 @@ class Listing:
     inputs: tuple[int, ...] = ()
     output: int | None = None
     count: int = 0
+    shifts: bool = True
 
     def uses(self, variable: int) -> list[tuple[int, int]]:
         """The steps and operands where a variable is used."""
@@ -105,8 +117,14 @@ class Listing:
         ]
 
 
-def listing(fun: Callable, leaves: Sequence[Any]) -> Listing:
+def listing(fun: Callable, leaves: Sequence[Any], shifts: bool = True) -> Listing:
     """Flatten a function of arrays that returns one array.
+
+    Args:
+        fun: the function.
+        leaves: its arguments.
+        shifts: whether what is held constant on purpose has its value; else it is zero, as the
+            shift by the largest entry that a softmax has for the sake of precision.
 
     Example:
         >>> found = listing(lambda x: jnp.sin(x) * 2, [jnp.ones(3)])
@@ -114,12 +132,22 @@ def listing(fun: Callable, leaves: Sequence[Any]) -> Listing:
         ['sin', 'mul']
     """
     closed = jax.make_jaxpr(on_paper(fun))(*leaves)
-    found = Listing()
+    found = Listing(shifts=shifts)
     found.inputs = tuple(range(len(leaves)))
     found.count = len(leaves)
     (output,) = _flatten(found, closed.jaxpr, closed.consts, found.inputs)
     found.output = output if isinstance(output, int) else None
-    return found
+    return found if shifts else _without_unused(found)
+
+
+def _without_unused(found: Listing) -> Listing:
+    """The same without the steps that nothing depends on."""
+    needed, kept = {found.output}, []
+    for step in reversed(found.steps):
+        if needed & {*step.results}:
+            needed |= {*step.operands}
+            kept.append(step)
+    return replace(found, steps=kept[::-1])
 
 
 class _Constant:
@@ -133,6 +161,10 @@ def _flatten(
     """Append a jaxpr's equations, its variables numbered; returns its outputs."""
 
     def step(equation: JaxprEqn, operands: list[Any]) -> list[Any]:
+        if equation.primitive.name == "stop_gradient" and not found.shifts:
+            return [_Constant(jnp.zeros(v.aval.shape, v.aval.dtype)) for v in equation.outvars]  # type: ignore[attr-defined]
+        if not found.shifts and _takes_off_nothing(equation, operands):
+            return operands[:1]
         body = _body(equation)
         variables = tuple(n for n in operands if isinstance(n, int))
         if body is not None:
@@ -157,10 +189,22 @@ def _flatten(
     return walk(jaxpr, held, arguments, step, lambda atom: _Constant(atom.val))
 
 
+def _takes_off_nothing(equation: JaxprEqn, operands: Sequence[Any]) -> bool:
+    """Whether it takes zeros off an array of its own shape."""
+    if equation.primitive.name != "sub" or not isinstance(operands[1], _Constant):
+        return False
+    shapes = [atom.aval.shape for atom in (equation.invars[0], equation.outvars[0])]  # type: ignore[attr-defined]
+    return shapes[0] == shapes[1] and not np.any(operands[1].value)
+
+
 def _body(equation: JaxprEqn) -> Any:
     """What a call runs, unless people write it as one."""
     if equation.primitive.name in CALLS and not unit_of(equation):
         return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+    if equation.primitive.name == "custom_jvp_call":
+        body = equation.params["call_jaxpr"]
+        if len(body.jaxpr.eqns) == 1 and body.jaxpr.eqns[0].primitive.name in RUNNING:
+            return body
     return None
 
 

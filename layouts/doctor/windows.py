@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ from layouts.doctor.tape import Edit, Step, Tape
 
 # Windows that are taken one by one.
 MOST_WINDOWS = 256
+# Parts that are joined, of which all orders are tried.
+MOST_PARTS = 4
 
 
 def of_windows(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:
@@ -64,6 +67,8 @@ def of_sequences(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hy
     if step.name == "concatenate":
         axis = step.params["dimension"]
         yield from _of_joined(number, step, place, tape, axis)
+    if step.name == "stack" and place == tape.places(step)[0]:
+        yield from _exchanged(number, step, tape)
     if step.name == "slice":
         starts, strides = step.params["start_indices"], step.params["strides"]
         for words, start, stride in (
@@ -118,6 +123,7 @@ def _of_joined(number: int, step: Step, place: int, tape: Tape, axis: int) -> It
         3,
     )
     if len({*sizes}) == 1:
+        yield from _exchanged(number, step, tape)
         yield Hypothesis(
             "vec-order",
             "the parts are taken apart as if they were interleaved",
@@ -125,6 +131,32 @@ def _of_joined(number: int, step: Step, place: int, tape: Tape, axis: int) -> It
             edit(list(range(len(sizes))), len(sizes)),
             4,
         )
+
+
+def _exchanged(number: int, step: Step, tape: Tape) -> Iterator[Hypothesis]:
+    """Each of several parts of one size gets what belongs to another."""
+    count = len(step.operands)
+    if not 1 < count <= MOST_PARTS:
+        return
+
+    def of_part(part: int) -> Callable[[list[Any], Any, Tape], Any]:
+        return lambda g, c, t: array_of(_pulled(step, t, g)[part]).reshape(np.shape(c))
+
+    for order in permutations(range(count)):
+        if order != tuple(range(count)):
+            yield Hypothesis(
+                "order-swapped",
+                f"the parts get the cotangents of one another: of the parts {order}",
+                "take them apart in the order in which they were joined",
+                Edit(contributions={(number, n): of_part(order[n]) for n in tape.places(step)}),
+                4,
+            )
+
+
+def _pulled(step: Step, tape: Tape, g: list[Any]) -> list[Any]:
+    """What a step passes on to each of its operands."""
+    operands = tape.operands(step)
+    return [tape.pull(step, operands, n, g) for n in range(len(operands))]
 
 
 def _put(g: list[Any], c: Any, starts: Sequence[int], strides: Sequence[int] | None) -> Any:

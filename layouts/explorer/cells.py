@@ -34,10 +34,10 @@ def edges_of(size: int, count: int) -> list[int]:
     """The first index of each cell along an axis, and the size.
 
     Example:
-        >>> edges_of(5, 5), edges_of(5, 2)
-        ([0, 1, 2, 3, 4, 5], [0, 3, 5])
+        >>> edges_of(5, 5), edges_of(5, 2), edges_of(0, 0)
+        ([0, 1, 2, 3, 4, 5], [0, 3, 5], [0])
     """
-    return [-(-cell * size // count) for cell in range(count + 1)]
+    return [0] if not count else [-(-cell * size // count) for cell in range(count + 1)]
 
 
 def allowed_of(J: Jacobian, counts: Sequence[int]) -> np.ndarray:

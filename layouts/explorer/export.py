@@ -21,6 +21,7 @@ PREFIX = "layouts/"
 START = "boot.js"
 STYLESHEET = '<link rel="stylesheet" href="style.css">'
 SCRIPT = f'<script type="module" src="{START}"></script>'
+PRELOAD = re.compile('<link rel="modulepreload" href="[a-z]+[.]js">\n')
 CHARSET = '<meta charset="utf-8">'
 # 'strict-dynamic' trusts the elements that a trusted script makes, and what they import.
 BOOT = f"""
@@ -96,7 +97,7 @@ def _parts() -> tuple[str, str, str, str]:
     for name, text in modules().items():
         coded = base64.b64encode(_IMPORTED.sub(rf'\1"{PREFIX}\2"', text).encode()).decode()
         found[f"{PREFIX}{name}"] = f"data:text/javascript;charset=utf-8;base64,{coded}"
-    page = (STATIC / "index.html").read_text("utf-8")
+    page = PRELOAD.sub("", (STATIC / "index.html").read_text("utf-8"))
     style = (STATIC / "style.css").read_text("utf-8")
     return page, style, BOOT, json.dumps({"imports": found})
 

@@ -77,7 +77,7 @@ _ROWS = (
     Row(
         "layer-norm",
         "Layer norm",
-        "Every output depends on every input, and yet two terms say it all: which?",
+        "Every output depends on every input, and yet a few short terms say it all: which?",
         "g * (x - mean(x)) / sqrt(var(x) + 0.001) + b",
         {"g": (7,), "x": (7,), "b": (7,)},
         "x",

@@ -29,7 +29,9 @@ MAX_BYTES = 2**28
 MAX_JACOBIAN = 4_000_000
 MAX_CELLS = 40_000
 MAX_SIDE = 200
-MAX_SHOWN = 4_096
+# As many for an array, and for all arrays of a view together.
+MAX_SHOWN = 40_000
+MAX_SHOWN_IN_ALL = 120_000
 MAX_SEED = 2**31 - 1
 MAX_FACTORS = 24
 MAX_SIZE_IN_CHAIN = 100_000

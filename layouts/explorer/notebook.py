@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -146,10 +147,10 @@ class Explorer:
     ) -> dict[str, Any]:
         """The live view where there is one, the page that stands still, and a line of text."""
         found = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        try:
-            live = self.widget._repr_mimebundle_()
-        except ImportError:
-            live = None
+        live = None
+        if _attended():
+            with suppress(ImportError):
+                live = self.widget._repr_mimebundle_()
         bundle = live[0] if isinstance(live, tuple) else live or {}
         return {**bundle, **found}
 
@@ -157,6 +158,19 @@ class Explorer:
         view = self._data["view"]
         pieces = (f"{a['name']} {_times(a['shape'])}" for a in view["inputs"])
         return f"Explorer: D by {view['state']['wrt']}, with {', '.join(pieces)}"
+
+
+def _attended() -> bool:
+    """Whether anybody is there to touch a widget.
+
+    What runs a notebook by itself, such as `nbconvert --execute`, says with each cell that nobody
+    can be asked for input; a widget would be an empty place in the page that it writes.
+    """
+    try:
+        shell = sys.modules["IPython"].get_ipython()
+        return shell.get_parent()["content"]["allow_stdin"] is not False
+    except (KeyError, AttributeError, TypeError):  # no IPython, or one that does not say
+        return True
 
 
 def _inputs(fun: Callable, args: tuple) -> tuple[dict[str, np.ndarray], Callable]:

@@ -35,18 +35,19 @@ from layouts.explorer.cells import allowed_of, allows, cells_of, counts_of, edge
 from layouts.explorer.copying import program_of
 from layouts.explorer.entries import axes_of, filled, template_of
 from layouts.explorer.gallery import GALLERY
-from layouts.explorer.graphs import graph_of, role_of
-from layouts.explorer.limits import MAX_SHOWN, caps
+from layouts.explorer.graphs import graph_of
+from layouts.explorer.limits import caps
+from layouts.explorer.operands import arrays_of
 from layouts.explorer.proposing import proposed
 from layouts.explorer.subject import Numbers, Subject, subject_of
 from layouts.explorer.telling import definitions, derived, latex, rule, verified
 from layouts.explorer.turning import arrangements, chosen
 from layouts.explorer.weighing import chain_answer, costs_of, measured
-from layouts.explorer.writing import numbers, read, written
+from layouts.explorer.writing import read, written
 from layouts.expressions.functions import FUNCTIONS
 from layouts.expressions.grammar import shorten
 from layouts.expressions.loading import Loaded
-from layouts.formulas.tree import Equation, Formula, Name
+from layouts.formulas.tree import Equation, Name
 
 Answer = Callable[[Any, Functions], dict[str, Any]]
 
@@ -115,7 +116,7 @@ def view(body: Any, functions: Functions) -> dict[str, Any]:
     inputs = subject.at(asked)
     found = subject.numbers(inputs)
     arrays = {**found.arrays, **subject.defined(found.arrays)}
-    shown = _arrays(asked, subject, arrays)
+    shown = arrays_of(asked, subject, arrays)
     jacobian, counts = _jacobian(subject, found)
     return {
         "state": asked.state,
@@ -239,35 +240,6 @@ def _function(asked: Asked, subject: Subject) -> schema.Formula:
     formula = subject.program.output.formula
     assert formula is not None
     return written(Equation((Name(subject.out_name), formula)))
-
-
-def _arrays(asked: Asked, subject: Subject, arrays: Mapping[str, np.ndarray]) -> list[schema.Array]:
-    """Inputs, intermediates, what formulas define, the output."""
-    found: list[schema.Array] = []
-    output = subject.program.output
-    for vertex in subject.program.vertices[:-1]:
-        one = _array(vertex.name, role_of(vertex, output), vertex.formula, arrays)
-        found.append({**one, "edited": vertex.name in asked.edited})
-    for name, formula in subject.definitions.items():
-        if name in arrays:
-            found.append(_array(name, "intermediate", formula, arrays))
-    return [*found, _array(output.name, "output", output.formula, arrays)]
-
-
-def _array(
-    name: str, role: str, formula: Formula | None, arrays: Mapping[str, np.ndarray]
-) -> schema.Array:
-    array = arrays[name]
-    real = not np.iscomplexobj(array)  # JSON has no other numbers
-    return {
-        "name": name,
-        "shape": list(array.shape),
-        "size": array.size,
-        "values": numbers(array) if array.size <= MAX_SHOWN and real else None,
-        "edited": False,
-        "role": role,  # type: ignore[typeddict-item]
-        "formula": None if formula is None else written(Equation((Name(name), formula))),
-    }
 
 
 def _jacobian(subject: Subject, found: Numbers) -> tuple[schema.Jacobian, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """`layouts serve`: a socket on 127.0.0.1, its address on standard output, then the server."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import jax
 import uvicorn
 
 from layouts.errors import LayoutError
@@ -18,7 +20,7 @@ from layouts.explorer.computing import Setup
 from layouts.explorer.payload import ANSWERS
 from layouts.explorer.safety import Door, Guard
 from layouts.explorer.server import application
-from layouts.explorer.worker import Worker
+from layouts.explorer.worker import PLATFORMS, Worker
 from layouts.expressions.loading import Loaded, Shape
 
 
@@ -115,10 +117,17 @@ def serve(start: Start, *, port: int, limit: float = 20.0, opened: bool = True) 
             url = f"{door.invitation()}{place}"
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         worker = Worker(Setup(start.functions, limit))
-        config = _config(application(door, worker, ANSWERS, start.state))
+        compute = None if start.functions else _computed
+        config = _config(application(door, worker, ANSWERS, start.state, compute))
         asyncio.run(_Server(config, worker, interrupted).serve(sockets=[listening]))
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _computed(name: str, body: dict) -> bytes:
+    """An answer in this process, which has JAX imported already."""
+    jax.config.update("jax_platforms", PLATFORMS)
+    return json.dumps(ANSWERS[name](body, {}), allow_nan=False, separators=(",", ":")).encode()
 
 
 def _config(app: Guard) -> uvicorn.Config:

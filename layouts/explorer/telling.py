@@ -9,10 +9,10 @@ from layouts.derivation import Derivation
 from layouts.derivation.outline import SECTIONS
 from layouts.explorer import schema
 from layouts.explorer.asking import plain
+from layouts.explorer.runnable import runnable
 from layouts.explorer.subject import Subject
 from layouts.explorer.writing import read, written
 from layouts.formulas.tree import Equation, Name, Product
-from layouts.show.text import text
 
 
 def definitions(subject: Subject) -> list[schema.Formula]:
@@ -85,7 +85,7 @@ def rule(subject: Subject) -> schema.Rule:
         body = subject.spelt_out(matrices[-1].formula)
         if scalar:  # the gradient, times what comes back for a number
             body = Product("entrywise", (Name(f"d{subject.out_name}"), body))
-        numpy = text(body, "ascii")
+        numpy = runnable(body, subject.in_shape, subject.shape_of)
     return {
         "vjp": written(matrices[-1].formula) if matrices else with_indices,
         "vjp_indices": with_indices,

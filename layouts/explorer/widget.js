@@ -1,5 +1,13 @@
 /** The explorer in a notebook's cell: the page's modules, asking the kernel. */
 
+/** The theme of the notebook, which need not be the system's, as a fragment; "" where it says none. */
+function theme() {
+  const { dataset, classList } = document.body;
+  const dark = dataset.jpThemeLight === "false" || classList.contains("vscode-dark");
+  const light = dataset.jpThemeLight === "true" || classList.contains("vscode-light");
+  return dark ? "theme=dark" : light ? "theme=light" : "";
+}
+
 export default {
   async render({ model, el }) {
     const urls = {};
@@ -25,8 +33,11 @@ export default {
       });
     model.on("msg:custom", hear);
     const root = document.createElement("div");
+    // Keys are the view's while it has the focus: the notebook would take Enter and the arrows.
+    root.dataset.lmSuppressShortcuts = "true";
+    root.addEventListener("keydown", (event) => event.stopPropagation());
     el.append(root);
-    mount(root, { request, data: model.get("data"), addressed: false });
+    mount(root, { request, data: model.get("data"), addressed: false, state: theme() });
     return () => {
       model.off("msg:custom", hear);
       Object.values(urls).forEach((url) => URL.revokeObjectURL(url));

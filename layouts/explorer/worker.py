@@ -17,6 +17,8 @@ from layouts.explorer.computing import Setup, frame
 from layouts.explorer.refusals import Refused, refusal
 
 COMMAND = (sys.executable, "-P", "-m", "layouts.explorer.computing")
+# A page's small Jacobians are no reason to take hold of an accelerator.
+PLATFORMS = os.environ.get("JAX_PLATFORMS", "cpu")
 # Requests that wait for their turn; more are refused.
 MOST_WAITING = 16
 # Seconds for a process to start: JAX is imported, the user's modules too.
@@ -164,9 +166,8 @@ class Worker:
     async def _start(self) -> tuple[int, str] | None:
         """Start a process; what stood in the way, if anything did."""
         paths = [path or os.getcwd() for path in sys.path]
-        # A page's small Jacobians are no reason to take hold of an accelerator.
-        chosen = os.environ.get("JAX_PLATFORMS", "cpu")
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "JAX_PLATFORMS": chosen}
+        own = {"PYTHONPATH": os.pathsep.join(paths), "JAX_PLATFORMS": PLATFORMS}
+        environment = {**os.environ, **own}
         pipe = asyncio.subprocess.PIPE
         try:
             # In a session of its own, so that Ctrl-C is the server's alone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
 from layouts.errors import LayoutError
 from layouts.expressions.grammar import shorten
@@ -154,6 +155,8 @@ class Brackets(Reader):
                 options.append((word, self.literal()))
             elif options:
                 raise self.refuse("an option such as axis=1", "put operands before options")
+            elif token.text == "ones" and not operands and self.ahead("("):
+                operands += [Number(size) for size in self.sizes()]
             else:
                 operands.append(self.outside(self.comparison))
         try:
@@ -161,6 +164,14 @@ class Brackets(Reader):
         except LayoutError as error:
             where = f"formula {shorten(self.text)}, column {token.column}: {error.what}"
             raise LayoutError(where, error.expected, error.received, error.remedy) from None
+
+    def sizes(self) -> Iterator[float]:
+        """`(4, 5)`, the sizes of an array as NumPy has them."""
+        opening = self.next
+        found = self.literal()
+        if not isinstance(found, tuple) or not all(isinstance(n, int) for n in found):
+            raise self.refuse("sizes", "write ones((4, 5))", at=opening)
+        yield from found
 
     def literal(self) -> object:
         """An option's value: a number, a word in quotes, True, False, None, or several of these."""

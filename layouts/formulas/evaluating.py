@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import jax
@@ -94,7 +94,42 @@ def _sizes(formula: Formula, lookup: Arrays, given: Mapping[str, int]) -> dict[s
             return None  # what it lacks is told when it is evaluated
         return traced[0]
 
-    return sizes(_sized_by(formula, lookup), shape, given)
+    return sizes(_sized_by(formula, lookup), shape, {**_left_sizes(formula, lookup), **given})
+
+
+def _left_sizes(formula: Formula, lookup: Arrays) -> dict[str, int]:
+    """Sizes that only the left side tells: how far k runs in `∂L/∂x[k] = ∂L/∂D[k] - ∂L/∂D[k-1]`.
+
+    A letter that stands among others in an index, or in a δ with such an index, runs further than
+    the axes that it stands on alone. The array differentiated by says how far.
+    """
+    if not isinstance(formula, tree.Equation):
+        return {}
+    match formula.sides[0]:
+        case tree.Entry(tree.Derivative(_, tree.Name() as by), indices):
+            array = lookup.find(by)
+        case _:
+            return {}
+    if array is None or len(np.shape(array)) != len(indices):
+        return {}
+    last = formula.sides[-1]
+    moved = {letter.text for letter in _moved_letters(last)}
+    absent = {n.text for n in indices if isinstance(n, Letter) and n not in last.walk()}
+    pairs = zip(indices, np.shape(array), strict=True)
+    return {n.text: size for n, size in pairs if isinstance(n, Letter) and n.text in moved | absent}
+
+
+def _moved_letters(formula: Formula) -> Iterator[Letter]:
+    """The letters of indices that are more than a letter, and those set equal to such an index."""
+    for part in formula.walk():
+        indices: tuple[Formula, ...] = ()
+        if isinstance(part, tree.Entry):
+            indices = tuple(n for n in part.indices if isinstance(n, tree.Sum))
+        elif isinstance(part, tree.Delta):
+            plain = all(isinstance(n, Letter) for n in part.parts)
+            indices = () if plain else part.parts
+        for index in indices:
+            yield from (inner for inner in index.walk() if isinstance(inner, Letter))
 
 
 def _sized_by(formula: Formula, lookup: Arrays) -> Formula:

@@ -12,6 +12,7 @@ import numpy as np
 from layouts.errors import LayoutError
 from layouts.expressions.functions import FUNCTIONS
 from layouts.expressions.grammar import guess
+from layouts.formulas.windows import conv
 
 
 def _vec(array: Any, order: str = "columns") -> jax.Array:
@@ -66,7 +67,18 @@ _OF_NUMPY = (
 )
 _WHOLE_OF_NUMPY = (
     *("prod", "argmax", "argmin", "reshape", "broadcast_to", "pad", "transpose", "expand_dims"),
-    *("squeeze", "triu", "tril", "arange", "eye", "outer", "dot", "take", "take_along_axis"),
+    *(
+        "squeeze",
+        "triu",
+        "tril",
+        "arange",
+        "eye",
+        "outer",
+        "dot",
+        "take",
+        "take_along_axis",
+        "argsort",
+    ),
 )
 # Functions of one operand that act entry by entry: these have derivatives such as tanh′.
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
@@ -84,6 +96,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
 BROADCASTING: dict[str, Callable[..., Any]] = {
     "atan2": jnp.arctan2,
     **{name: getattr(jnp, name) for name in ("maximum", "minimum", "where", "power", "clip")},
+    "heaviside": jnp.heaviside,
     **{name: getattr(jnp, name) for name in ("arctan2", "logical_and", "logical_or")},
 }
 # Functions of whole arrays.
@@ -92,8 +105,11 @@ WHOLE: dict[str, Callable[..., Any]] = {
     **{name: getattr(jnp, name) for name in _WHOLE_OF_NUMPY},
     **{name: _cumulative(name) for name in ("cumsum", "cumprod", "cummax", "cummin")},
     "concat": lambda *arrays, axis=0: jnp.concatenate(arrays, axis),
+    "sort": jnp.sort,
+    "stack": lambda *arrays, axis=0: jnp.stack(arrays, axis),
     "cholesky": jnp.linalg.cholesky,
     "commutation": _commutation,
+    "conv": conv,
     "diag": _diag,
     "kron": _kron,
     "one_hot": lambda table, size: jax.nn.one_hot(table, int(size)),

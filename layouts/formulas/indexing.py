@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from layouts.formulas.offsets import placed, range_of
 from layouts.formulas.tree import (
     Call,
     Delta,
@@ -21,8 +22,10 @@ from layouts.formulas.tree import (
     Transpose,
     View,
 )
+from layouts.formulas.windows import Window
 
 Shape = tuple[int, ...]
+Index = Formula | None
 
 # Functions of one operand that act entry by entry.
 ELEMENTWISE = (
@@ -33,7 +36,7 @@ ELEMENTWISE = (
 
 def index_form(
     formula: Formula,
-    letters: Sequence[Letter | None],
+    letters: Sequence[Index],
     shape_of: Callable[[Formula], Shape],
     fresh: Callable[[int], Letter],
 ) -> Formula:
@@ -41,7 +44,8 @@ def index_form(
 
     Args:
         formula: an array.
-        letters: of its axes; None for an axis of one.
+        letters: of its axes, or other indices; None for an axis of one. What an index finds
+            outside of the array is zero.
         shape_of: the shape of a formula within it.
         fresh: a new letter of a size.
 
@@ -51,13 +55,15 @@ def index_form(
     Example:
         >>> from layouts.formulas.tree import Name
         >>> i, j, m = Letter("i", 4), Letter("j", 5), Letter("m", 3)
-        >>> shapes = {Name("W"): (4, 3), Name("X"): (3, 5)}
         >>> product = Product("matrix", (Name("W"), Name("X")))
+        >>> shapes = {Name("W"): (4, 3), Name("X"): (3, 5), product: (4, 5)}
         >>> index_form(product, (i, j), shapes.get, lambda size: m).letters == (m,)
         True
     """
+    if not all(map(_within, letters, shape_of(formula))):
+        return _moved(formula, letters, shape_of, fresh) or indexed(formula, letters)
 
-    def inner(part: Formula) -> Formula:
+    def inside(part: Formula) -> Formula:
         shape = shape_of(part)
         own = letters[len(letters) - len(shape) :] if len(shape) <= len(letters) else None
         if own is None:
@@ -68,40 +74,127 @@ def index_form(
     match formula:
         case Number():
             return formula
-        case Transpose(of) if len(shape_of(of)) == len(letters) == 2:
-            return index_form(of, letters[::-1], shape_of, fresh)
         case Transpose(of) if len(shape_of(of)) == 1 and len(letters) == 2:
             return index_form(of, letters[1:], shape_of, fresh)
         case Identity() if len(letters) == 2 and None not in letters:
             return Delta(letters[0], letters[1])  # type: ignore[arg-type]
         case Sum(coefficients, terms):
-            return Sum(coefficients, tuple(inner(term) for term in terms))
+            return Sum(coefficients, tuple(inside(term) for term in terms))
         case Quotient(above, below):
-            return Quotient(inner(above), inner(below))
+            return Quotient(inside(above), inside(below))
         case Power(base, Number() as exponent):
-            return Power(inner(base), exponent)
+            return Power(inside(base), exponent)
+        case Call("broadcast_to", (of,), _) if len(shape_of(of)) <= len(letters):
+            return inside(of)
         case Call("arange", (Number(),), ()) if len(letters) == 1:
             return letters[0] or Number(0)
-        case Call("take", (array, table), (("axis", int(axis)),)):
-            looked = len(shape_of(table))
-            at = index_form(table, letters[axis : axis + looked], shape_of, fresh)
-            return indexed(array, (*letters[:axis], at, *letters[axis + looked :]))
         case Call("take_along_axis", (array, table), (("axis", int(axis)),)):
             at = index_form(table, letters, shape_of, fresh)
             return indexed(array, (*letters[:axis], at, *letters[axis + 1 :]))
-        case View(of, entries) if {*entries} <= {":", "None", "0"}:
-            seen = _seen(letters, entries)
-            if seen is not None and len(seen) == len(shape_of(of)):
+        case View(of, entries):
+            seen = _seen(letters, entries, shape_of(of))
+            if seen is not None:
                 return index_form(of, seen, shape_of, fresh)
         case Call(function, (operand,), (), primes) if function in ELEMENTWISE:
-            return Call(function, (inner(operand),), (), primes)
+            return Call(function, (inside(operand),), (), primes)
         case Product("entrywise", factors):
-            return Product("matrix", tuple(inner(factor) for factor in factors))
+            return Product("matrix", tuple(inside(factor) for factor in factors))
         case Product("matrix", factors):
             found = _chain(factors, letters, shape_of, fresh)
             if found is not None:
                 return found
-    return indexed(formula, letters)
+    return _moved(formula, letters, shape_of, fresh) or indexed(formula, letters)
+
+
+def _moved(
+    formula: Formula,
+    letters: Sequence[Index],
+    shape_of: Callable[[Formula], Shape],
+    fresh: Callable[[int], Letter],
+) -> Formula | None:
+    """What only moves entries, or multiplies those that lie in windows; None for all else."""
+    match formula:
+        case Transpose(of) if len(shape_of(of)) == len(letters) == 2:
+            return index_form(of, letters[::-1], shape_of, fresh)
+        case Call("transpose", (of,), (("axes", tuple() as axes),)):
+            order = [axes.index(axis) for axis in range(len(axes))]
+            return index_form(of, [letters[n] for n in order], shape_of, fresh)
+        case Call("pad", (of,), (("pad_width", tuple() as widths),)):
+            lows = [low for low, _ in widths]
+            starts = [placed([(1, n)], -low) for n, low in zip(letters, lows, strict=True)]
+            return index_form(of, starts, shape_of, fresh)
+        case Call("take", (array, table), (("axis", int(axis)),)):
+            looked = letters[axis : axis + len(shape_of(table))]
+            if not all(map(_within, looked, shape_of(table))):
+                return None
+            at = index_form(table, looked, shape_of, fresh)
+            inner = [*letters[:axis], at, *letters[axis + len(looked) :]]
+            if range_of(at) is None:  # it is looked up
+                return indexed(array, inner)
+            return index_form(array, inner, shape_of, fresh)
+        case View(of, entries):
+            seen = _seen(letters, entries, shape_of(of), whole=True)
+            return None if seen is None else index_form(of, seen, shape_of, fresh)
+        case Call("conv", (image, kernel), options):
+            window = Window.of(len(letters) - 2, dict(options))
+            return _convolved(image, kernel, window, letters, shape_of, fresh)
+    return None
+
+
+def _convolved(
+    image: Formula,
+    kernel: Formula,
+    window: Window,
+    letters: Sequence[Index],
+    shape_of: Callable[[Formula], Shape],
+    fresh: Callable[[int], Letter],
+) -> Formula:
+    """`Σ_kq W[j,k,q] X[i,k,s p + d q - l]`."""
+    sample, feature, *places = letters
+    own = [fresh(size) if size != 1 else None for size in shape_of(kernel)[1:2]]
+    channel = own[0] if window.groups == 1 else feature
+    on_image: list[Index] = [sample, channel]
+    on_kernel: list[Index] = [feature, own[0]]
+    summed = list(own)
+    sides = zip(places, shape_of(kernel)[2:], shape_of(image)[2:], strict=True)
+    steps = zip(window.strides, window.dilation, window.spread, window.padding, strict=True)
+    for (place, ours, theirs), (s, d, b, (low, _)) in zip(sides, steps, strict=True):
+        size = ours if b == 1 else theirs
+        inside = fresh(size) if size != 1 else None
+        summed.append(inside)
+        on_image.append(placed([(s, place), (d, inside)], -low) if b == 1 else inside)
+        on_kernel.append(inside if b == 1 else placed([(b, inside), (-s, place)], low))
+    factors = (
+        index_form(kernel, on_kernel, shape_of, fresh),
+        index_form(image, on_image, shape_of, fresh),
+    )
+    known = tuple(letter for letter in summed if letter is not None)
+    return Sigma(known, Product("matrix", factors)) if known else Product("matrix", factors)
+
+
+def moved_in(
+    formula: Formula, shape_of: Callable[[Formula], Shape], fresh: Callable[[int], Letter]
+) -> Formula:
+    """`w[2-(r-p)]` for `w[::-1][r-p]`, wherever entries of views have indices with offsets.
+
+    Args:
+        formula: any formula.
+        shape_of: the shape of an array in it.
+        fresh: a new letter of a size.
+    """
+    match formula:
+        case Entry(array, indices) if any(isinstance(n, Sum | Number) for n in indices):
+            if isinstance(array, View):
+                return index_form(array, indices, shape_of, fresh)
+            if isinstance(array, Call):
+                return _moved(array, indices, shape_of, fresh) or formula
+    return formula.rebuilt(lambda part: moved_in(part, shape_of, fresh))
+
+
+def _within(index: Index, size: int) -> bool:
+    """Whether an index always lies on an axis of this size."""
+    ends = (0, 0) if index is None else range_of(index)
+    return ends is None or (ends[0] >= 0 and ends[1] < size)
 
 
 def indexed(array: Formula, indices: Sequence[Formula | None]) -> Entry:
@@ -109,24 +202,40 @@ def indexed(array: Formula, indices: Sequence[Formula | None]) -> Entry:
     return Entry(array, tuple(Number(0) if index is None else index for index in indices))
 
 
-def _seen(letters: Sequence[Letter | None], entries: Sequence[str]) -> list[Letter | None] | None:
-    """The letters of an array of which a view has these; None where they do not fit."""
-    given = list(letters)
-    seen: list[Letter | None] = []
+def _seen(
+    letters: Sequence[Index], entries: Sequence[str], shape: Shape, whole: bool = False
+) -> list[Index] | None:
+    """The indices of an array of which a view has these; None where they do not fit.
+
+    Args:
+        letters: the view's.
+        entries: the view's entries.
+        shape: the array's.
+        whole: whether what lies outside of the view must lie outside of the array.
+    """
+    given, seen = list(letters), list[Index]()
     for entry in entries:
-        if entry == "0":
-            seen.append(None)
-        elif not given:
+        if entry == "..." or (entry == "None" and (not given or not _within(given.pop(0), 1))):
             return None
-        else:
-            letter = given.pop(0)
-            seen += [letter] * (entry == ":")
-    return seen + given
+        if entry == "None":
+            continue
+        if len(seen) == len(shape) or (":" in entry and not given):
+            return None
+        size = shape[len(seen)]
+        if ":" not in entry:
+            seen.append(Number(int(entry) % size))
+            continue
+        start, stop, step = slice(*(int(n) if n else None for n in entry.split(":"))).indices(size)
+        if whole and len(range(start, stop, step)) < size:
+            return None
+        letter = given.pop(0)
+        seen.append(letter if (start, step) == (0, 1) else placed([(step, letter)], start))
+    return seen + given if len(seen) + len(given) == len(shape) else None
 
 
 def _chain(
     factors: Sequence[Formula],
-    letters: Sequence[Letter | None],
+    letters: Sequence[Index],
     shape_of: Callable[[Formula], Shape],
     fresh: Callable[[int], Letter],
 ) -> Formula | None:
@@ -141,7 +250,7 @@ def _chain(
         return None
     row, column = ends or (None, None)
     parts: list[Formula] = [index_form(f, (), shape_of, fresh) for f in scalars]
-    summed: list[Letter] = []
+    summed: list[Index] = []
     for place, (factor, shape) in enumerate(arrays):
         last = place == len(arrays) - 1
         size = shape[-1] if len(shape) == 2 else 1
@@ -152,12 +261,13 @@ def _chain(
         parts.append(index_form(factor, own, shape_of, fresh))
         row = after
     whole = Product("matrix", tuple(parts)) if len(parts) > 1 else parts[0]
-    return Sigma(tuple(summed), whole) if summed else whole
+    found = tuple(letter for letter in summed if isinstance(letter, Letter))
+    return Sigma(found, whole) if found else whole
 
 
 def _ends(
-    arrays: Sequence[tuple[Formula, Shape]], letters: Sequence[Letter | None]
-) -> tuple[Letter | None, Letter | None] | None:
+    arrays: Sequence[tuple[Formula, Shape]], letters: Sequence[Index]
+) -> tuple[Index, Index] | None:
     """The letters of the rows of the first and the columns of the last array."""
     if not arrays:
         return None

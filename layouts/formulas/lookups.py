@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from layouts.formulas.splitting import ShapeOf
-from layouts.formulas.summands import Summand
-from layouts.formulas.tree import Call, Entry, Formula, Letter, Name, Number
+from layouts.formulas.summands import Summand, is_table
+from layouts.formulas.tree import Call, Entry, Formula, Letter, Number
 
 
 def laid_open(summand: Summand, shape_of: ShapeOf | None) -> Summand:
@@ -22,7 +22,7 @@ def laid_open(summand: Summand, shape_of: ShapeOf | None) -> Summand:
         shape_of: the shape of an array's formula; without it entries stay as they are.
 
     Example:
-        >>> from layouts.formulas.summands import Delta
+        >>> from layouts.formulas.tree import Delta, Name
         >>> i, k = Letter("i", 4), Letter("k", 5)
         >>> y = Entry(Name("y"), (i,))
         >>> laid_open(Summand(1, (i,), (Delta(y, k),)), None).factors[0].indices == (i, k)
@@ -52,8 +52,8 @@ def laid_open(summand: Summand, shape_of: ShapeOf | None) -> Summand:
 def _is_lookup(index: Formula) -> bool:
     """Whether an index is an entry of a vector of indices."""
     match index:
-        case Entry(Name(), (Letter(),)):
-            return True
+        case Entry(array, (Letter(),)):
+            return is_table(array)
     return False
 
 

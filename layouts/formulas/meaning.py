@@ -227,6 +227,10 @@ class Evaluator:
         return replace(done, row=keeps and values[0].row)
 
     def _view(self, formula: tree.View) -> Labelled:
+        if isinstance(formula.of, tree.Name) and self.arrays.find(formula.of) is None:
+            path = tree.Name(f"{formula.of.text}[{', '.join(formula.entries)}]")
+            if self.arrays.find(path) is not None:  # `ws[0]`, a path and no view
+                return self._name(path)
         entries = tuple(view_entry(text) for text in formula.entries)
         return self._over(lambda cell: cell[entries], formula, self.value(formula.of))
 

@@ -10,6 +10,7 @@ from layouts.formulas.tree import (
     Derivative,
     Formula,
     Identity,
+    Inverse,
     Name,
     Number,
     Product,
@@ -35,6 +36,10 @@ def is_symmetric(formula: Formula) -> bool:
             return True
         case Sum():
             return turned(formula) == formula
+        case Inverse(of):
+            return is_symmetric(of)
+        case Product("matrix", factors):  # `Xᵀ X`
+            return tuple(map(turned, reversed(factors))) == factors
     return False
 
 
@@ -50,6 +55,8 @@ def turned(formula: Formula) -> Formula:
         case Transpose(of):
             return of
         case Identity() | Call("diag", _, _, 0):
+            return formula
+        case Inverse() | Product() if is_symmetric(formula):
             return formula
         case Sum(coefficients, terms):
             pairs = Counter(zip(coefficients, map(turned, terms), strict=True))

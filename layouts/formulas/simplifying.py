@@ -88,7 +88,8 @@ def _laid_open(term: Term, shape_of: ShapeOf | None, only: bool) -> list[Term]:
     matrices in the sum read better outside.
     """
     first, *acted = term.factors or (None,)
-    alone = not acted and not term.numbers and not term.below and term.coefficient == 1
+    alone = not acted and not term.numbers and not term.below
+    alone = alone and (term.coefficient == 1 or _divides(term.coefficient, first))
     applied = len(acted) == 1 and all(map(is_applied_to, acted[0].formulas))
     if shape_of is None or not (alone or applied) or not isinstance(first, Atom):
         return [term]
@@ -110,6 +111,13 @@ def _laid_open(term: Term, shape_of: ShapeOf | None, only: bool) -> list[Term]:
         last = Term(acted[0].sides, factors=tuple(acted))
         parts = [_scaling(times(part, last)) for part in parts]
     return [part.scaled(replace(term, sides=(1, 1), factors=())) for part in parts]
+
+
+def _divides(number: complex, factor: Factor | None) -> bool:
+    """Whether a number and those in a sum make plain terms: `1/2 (2 s - 2 x)` is `s - x`."""
+    if not isinstance(factor, Atom) or not isinstance(factor.array, Sum):
+        return False
+    return all(number * inner in (1, -1) for inner in factor.array.coefficients)
 
 
 def _scaling(term: Term) -> Term:

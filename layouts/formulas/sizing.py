@@ -8,7 +8,8 @@ from itertools import count
 from math import prod
 
 from layouts.errors import LayoutError
-from layouts.formulas.tree import Delta, Digits, Entry, Formula, Letter, Number, Sigma, Sum
+from layouts.formulas.offsets import linear
+from layouts.formulas.tree import Delta, Digits, Entry, Formula, Letter, Number, Sigma
 
 Shape = tuple[int, ...]
 # Between a letter and the number that keeps it apart from another of the same text.
@@ -158,20 +159,8 @@ def _fit(index: Formula, extent: int, found: dict[str, int]) -> None:
 
 def affine(index: Formula) -> tuple[dict[str, int], int] | None:
     """`2 i + 3` as the multiple of each letter and the number; None for anything else."""
-    if isinstance(index, Letter):
-        return {index.text: 1}, 0
-    if isinstance(index, Number) and isinstance(index.value, int):
-        return {}, index.value
-    if not isinstance(index, Sum):
+    found = linear(index)
+    start = found.pop(Number(1), 0)
+    if not all(isinstance(atom, Letter) for atom in found):
         return None
-    slopes: dict[str, int] = {}
-    start = 0
-    for coefficient, term in zip(index.coefficients, index.terms, strict=True):
-        read = affine(term)
-        if read is None or coefficient != int(coefficient.real):
-            return None
-        times = int(coefficient.real)
-        start += times * read[1]
-        for letter, slope in read[0].items():
-            slopes[letter] = slopes.get(letter, 0) + times * slope
-    return slopes, start
+    return {atom.text: times for atom, times in found.items() if isinstance(atom, Letter)}, start

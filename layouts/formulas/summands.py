@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
+from layouts.formulas.offsets import range_of, runs, solved
 from layouts.formulas.tree import (
     Call,
     Delta,
-    Digits,
     Entry,
     Formula,
     Letter,
     Name,
     Number,
+    Ones,
     Product,
     Sigma,
     Sum,
@@ -92,23 +92,48 @@ class Summand:
         return replace(self.replaced(dict(letters)), summed=summed)
 
     def applied(self) -> tuple[Delta, Summand] | None:
-        """The first delta that can be applied, and what remains; None where there is none."""
-        for place, delta in enumerate(self.deltas):
-            rest = replace(self, deltas=self.deltas[:place] + self.deltas[place + 1 :])
-            if delta.left == delta.right:
-                return delta, rest
-            for gone, kept in ((delta.left, delta.right), (delta.right, delta.left)):
-                outside = isinstance(kept, Letter | Entry) and rest._vanishes_outside(gone)
-                if gone in self.summed and (outside or _covers(kept, gone)):
-                    return delta, rest._without(gone, kept)
-                solved = _solved(gone, kept, self.summed)
-                if solved is not None and rest._vanishes_outside(solved[0]):
-                    return delta, rest._without(*solved)
+        """The first delta that can be applied, and what remains; None where there is none.
+
+        Where nothing else says that a letter runs no further, ones do: `Σ_n δ[n,k] G[n+1]` over
+        five is `𝟏₅[k] G[k+1]`, whatever k runs over.
+        """
+        for bounded in (False, True):
+            for place, delta in enumerate(self.deltas):
+                rest = replace(self, deltas=self.deltas[:place] + self.deltas[place + 1 :])
+                found = rest._tied(delta, bounded)
+                if found is not None:
+                    return delta, found
+        return None
+
+    def _tied(self, delta: Delta, bounded: bool) -> Summand | None:
+        """A letter replaced by what a delta says that it is; None where none can be.
+
+        Args:
+            delta: is gone from the summand.
+            bounded: whether ones are put where the letter would run too far.
+        """
+        if delta.left == delta.right:
+            return self
+        for gone, kept in ((delta.left, delta.right), (delta.right, delta.left)):
+            if gone in self.summed and gone not in kept.walk() and _covers(kept, gone):
+                return self._without(gone, kept)
+            for letter, index in solved(gone, kept, self.summed):
+                if not runs(index):
+                    continue
+                if self._vanishes_outside(letter):
+                    return self._without(letter, index)
+                if bounded:
+                    ones = Entry(Ones((letter.size,)), (index,))
+                    return self._without(letter, index).times(Summand(factors=(ones,)))
         return None
 
     def _without(self, gone: Formula, kept: Formula) -> Summand:
         """A letter replaced by what it must equal."""
         summed = tuple(letter for letter in self.summed if letter != gone)
+        if isinstance(gone, Letter) and isinstance(kept, Letter) and kept.size < gone.size:
+            # On an axis that is longer than it runs, a letter does not stand bare: there are
+            # entries outside of it (`_vanishes_outside`).
+            kept = Sum((1,), (kept,))
         return replace(self, summed=summed).replaced({gone: kept})
 
     def _vanishes_outside(self, letter: Formula) -> bool:
@@ -203,30 +228,9 @@ def _canonical(summand: Summand) -> Summand:
     return replace(plain, factors=factors, deltas=deltas, summed=tuple(names.values()))
 
 
-def range_of(index: Formula) -> tuple[int, int] | None:
-    """The least and the greatest value of an index; None where that is not known.
-
-    Example:
-        >>> range_of(Sum((1, 2), (Letter("i", 5), Number(1))))
-        (2, 6)
-    """
-    match index:
-        case Letter(_, size) if size:
-            return 0, size - 1
-        case Digits(letters):
-            return 0, prod(letter.size for letter in letters) - 1
-        case Number(int(value)):
-            return value, value
-        case Sum(coefficients, terms):
-            ends = [0, 0]
-            for coefficient, term in zip(coefficients, terms, strict=True):
-                inner = range_of(term)
-                if inner is None or not isinstance(coefficient, int):
-                    return None
-                products = sorted(coefficient * end for end in inner)
-                ends = [ends[0] + products[0], ends[1] + products[1]]
-            return ends[0], ends[1]
-    return None
+def is_table(array: Formula) -> bool:
+    """Whether an array is one of indices: the user's own, or an order."""
+    return isinstance(array, Name) or (isinstance(array, Call) and array.function == "argsort")
 
 
 def _covers(index: Formula, letter: Formula) -> bool:
@@ -234,31 +238,12 @@ def _covers(index: Formula, letter: Formula) -> bool:
 
     That what is looked up in a table of indices lies within its array is taken for granted.
     """
-    if isinstance(index, Entry) and isinstance(index.array, Name):
+    if isinstance(index, Entry) and is_table(index.array):
         return isinstance(letter, Letter) and letter not in index.walk()
     ends = range_of(index)
     if ends is None or not isinstance(letter, Letter) or letter in index.walk():
         return False
     return ends[0] >= 0 and ends[1] < letter.size
-
-
-def _solved(
-    affine: Formula, other: Formula, summed: Sequence[Letter]
-) -> tuple[Formula, Formula] | None:
-    """`i + 2 = k` for i: a summed letter, and what it is then."""
-    if not isinstance(affine, Sum) or not isinstance(other, Letter):
-        return None
-    found = [(c, n) for c, n in zip(affine.coefficients, affine.terms, strict=True) if n in summed]
-    if len(found) != 1 or found[0][0] not in (1, -1):
-        return None
-    ((step, letter),) = found
-    rest = [(c, n) for c, n in zip(affine.coefficients, affine.terms, strict=True) if n != letter]
-    if any(not isinstance(n, Number) for _, n in rest):
-        return None
-    start = sum(c * n.value for c, n in rest)  # type: ignore[attr-defined]
-    if step == 1:
-        return letter, Sum((1, -1 if start > 0 else 1), (other, Number(abs(start))))
-    return letter, Sum((1, -1), (Number(start), other))
 
 
 def letter_counts(formulas: Iterable[Formula]) -> Counter[Letter]:

@@ -79,8 +79,20 @@ class Words(Brackets):
                 text += f".{self.tokens[self.place + 1].text[1:-1]}"
                 self.place += 2
                 self.expect("]")
+            elif self.is_place_in_path():
+                text += f"[{self.tokens[self.place + 1].text}]"
+                self.place += 3
             else:
                 return text
+
+    def is_place_in_path(self) -> bool:
+        """Whether `[0]` comes next and the path goes on, as in `layers[0].W` and `ws[0][i,j]`."""
+        number, closing, after = (*self.tokens[self.place + 1 :], *self.tokens[-1:] * 3)[:3]
+        if not (self.ahead("[") and number.text.isdigit() and closing.text == "]" and after.tight):
+            return False
+        word = (*self.tokens[self.place + 4 :], self.tokens[-1])[0]
+        path = after.text == "." and word.kind == "name" and word.text != "T"
+        return after.text == "[" or (path and not is_known(word.text))
 
     def function(self, token: Token) -> Formula:
         """A function called by its name, with or without the package before it."""

@@ -18,7 +18,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from layouts.naming.reading import read
+from layouts.naming.sorting import sorting
 from layouts.naming.units import Unit, unit_of
+from layouts.naming.windows import convolution
 from layouts.reader import bind, walk
 from layouts.show.products import einsum
 from layouts.show.values import Values
@@ -28,12 +30,13 @@ _CALLS = ("closed_call", "jit", "pjit")
 _REARRANGED = ("broadcast_in_dim", "concatenate", "convert_element_type", "reshape", "squeeze")
 
 
-def on_paper(fun: Callable, counted: Collection[int] = ()) -> Callable:
+def on_paper(fun: Callable, counted: Collection[int] = (), indexed: bool = False) -> Callable:
     """The same function, with inverses, determinants and norms that differentiate as on paper.
 
     Args:
         fun: any function of arrays that JAX can trace.
         counted: places among the leaves of the arguments of indices that are never negative.
+        indexed: whether convolutions and sorts differentiate by indices too.
 
     Returns:
         A function of the same arguments and, up to rounding, the same values. Where nothing is to
@@ -49,25 +52,14 @@ def on_paper(fun: Callable, counted: Collection[int] = ()) -> Callable:
     @wraps(fun)
     def replaced(*args: Any, **kwargs: Any) -> Any:
         closed, shapes = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
-        if not _has_units(closed.jaxpr):
-            return fun(*args, **kwargs)
         leaves = jax.tree.leaves((args, kwargs))
-        paper = _Paper([leaves[place] for place in counted])
+        paper = _Paper([leaves[place] for place in counted], indexed)
+        if not paper.has_units(closed.jaxpr):
+            return fun(*args, **kwargs)
         results = paper.evaluate(closed.jaxpr, closed.consts, leaves)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return replaced
-
-
-def _has_units(jaxpr: Jaxpr) -> bool:
-    """Whether there is anything to replace."""
-    for equation in jaxpr.eqns:
-        body = _body(equation)
-        if _replacement(equation) is not None or _is_guard(equation):
-            return True
-        if body is not None and (_is_of_a_platform(equation) or _has_units(body.jaxpr)):
-            return True
-    return False
 
 
 def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
@@ -98,6 +90,23 @@ class _Paper:
     """Runs jaxprs with their units replaced."""
 
     counted: list[Any]
+    indexed: bool
+
+    def has_units(self, jaxpr: Jaxpr) -> bool:
+        """Whether there is anything to replace."""
+        for equation in jaxpr.eqns:
+            body = _body(equation)
+            if self._replacement(equation) is not None or _is_guard(equation):
+                return True
+            if body is not None and (_is_of_a_platform(equation) or self.has_units(body.jaxpr)):
+                return True
+        return False
+
+    def _replacement(self, equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
+        """What to run in place of an equation."""
+        if equation.primitive.name in _INDEXED:
+            return _INDEXED[equation.primitive.name](equation) if self.indexed else None
+        return _replacement(equation)
 
     def evaluate(
         self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]
@@ -140,13 +149,13 @@ class _Paper:
 
     def _run(self, equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
         """Run one equation, or what stands for it on paper."""
-        replacement = _replacement(equation)
+        replacement = self._replacement(equation)
         if replacement is not None:
             return replacement(*operands)
         body = _body(equation)
         if body is not None and _is_of_a_platform(equation):
             return self.evaluate(body.jaxpr, body.consts, operands[1:])
-        if body is not None and _has_units(body.jaxpr):
+        if body is not None and self.has_units(body.jaxpr):
             return self.evaluate(body.jaxpr, body.consts, operands)
         return bind(equation, operands)
 
@@ -156,7 +165,7 @@ def _shape(equation: JaxprEqn) -> tuple[int, ...]:
 
 
 def _replacement(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
-    """What to run in place of an equation."""
+    """What to run in place of a unit, a linear solve, a running sum."""
     unit = unit_of(equation)
     if unit is not None:
         return _UNITS[unit.name](unit)
@@ -298,6 +307,8 @@ def _listed(function: Callable) -> Callable[[Unit], Callable[..., Sequence[Any]]
     return lambda unit: lambda *operands: [function(*operands)]
 
 
+# What is written with indices: convolutions with offsets, sorts with a table.
+_INDEXED = {"conv_general_dilated": convolution, "sort": sorting}
 _UNITS: dict[str, Callable[[Unit], Callable[..., Sequence[Any]]]] = {
     "det": _listed(det),
     "inv": _listed(inv),

@@ -14,8 +14,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from layouts.naming.units import Unit, unit_of
+from layouts.naming.windows import is_plain, window_of
 from layouts.reader import INLINED, walk
-from layouts.show.patterns import diagonal, inverse, logarithm, root
+from layouts.show.patterns import diagonal, inverse, logarithm, root, stepped
 from layouts.show.products import einsum, reduce
 from layouts.show.value import Shape, Value, is_call
 from layouts.show.values import Values
@@ -120,6 +121,9 @@ def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) ->
     step = _Step(values, equation, operands)
     if name in _PRIMITIVES:
         return [_PRIMITIVES[name](step)]
+    found = _sorted(step) if name == "sort" else None
+    if found is not None:
+        return found
     outputs = [getattr(var.aval, "shape", ()) for var in equation.outvars]
     return values.unknown(name, step.full, outputs)
 
@@ -138,8 +142,13 @@ def _called(step: _Step, unit: Unit) -> Sequence[Value]:
         return [einsum(step.values, operands, indices, (0, *output), extents)]
     if unit.name == "inv":
         return [inverse(step.values, step.full[0])]
-    options = [f"{key}={value}" for key, value in unit.options]
-    return [step.values.call(unit.name, step.full, options, step.shape)]
+    options = [f"{key}={value}" for key, value in unit.options if key != "keepdims"]
+    axis, shape = dict(unit.options).get("axis"), step.shape
+    if shape and axis is not None:  # as `norm(X, axis=1)[:, None]` where the axis is kept
+        whole = step.shapes[0]
+        shape = tuple(extent for n, extent in enumerate(whole) if n != axis)
+    found = step.values.call(unit.name, step.full, options, shape)
+    return [reshape(step.values, found, shape, step.shape)]
 
 
 def _function(name: str) -> Callable[[_Step], Value]:
@@ -187,13 +196,26 @@ def _given(step: _Step) -> Value:
     return value
 
 
+def _absolute(step: _Step) -> Value:
+    if jnp.issubdtype(step.kind(), jnp.complexfloating):  # exp(i x) is not its own size
+        return step.values.make("map", step.operands, ("abs",))
+    return step.values.map("abs", *step.operands)
+
+
+def _root(step: _Step) -> Value:
+    (value,) = step.operands
+    if jnp.issubdtype(step.kind(), jnp.complexfloating):  # the root of Σ z² is no norm
+        return step.values.make("map", (value,), ("sqrt",))
+    return root(step.values, value)
+
+
 def _one_minus_square(step: _Step) -> Value:
     one, square = step.values.number(1), step.values.multiply([(step.operands[0], 2)])
     return step.values.add([(1, one), (-1, square)])
 
 
 def _inverse_root(step: _Step) -> Value:
-    return step.values.multiply([(root(step.values, *step.operands), -1)])
+    return step.values.multiply([(_root(step), -1)])
 
 
 def _maximum(step: _Step) -> Value:
@@ -253,7 +275,8 @@ def _select(step: _Step) -> Value:
         if numbers == [0, 1]:
             which = step.values.map("logical_not", which)
         return step.values.indicator(which)
-    return diagonal(step.values, step.values.map("where", which, where, otherwise))
+    chosen = step.values.map("where", which, where, otherwise)
+    return stepped(step.values, diagonal(step.values, chosen))
 
 
 def _broadcast(step: _Step) -> Value:
@@ -297,6 +320,16 @@ def _rev(step: _Step) -> Value:
 def _concatenate(step: _Step) -> Value:
     options = [f"axis={step.params['dimension']}"]
     return step.values.call("concat", step.full, options, step.shape)
+
+
+def _stack(step: _Step) -> Value:
+    return step.values.call("stack", step.full, [f"axis={step.params['axis']}"], step.shape)
+
+
+def _clamp(step: _Step) -> Value:
+    """`clip(x, low, high)`."""
+    low, x, high = step.operands
+    return step.values.map("clip", x, low, high)
 
 
 def _pad(step: _Step) -> Value:
@@ -359,8 +392,32 @@ def _paired(step: _Step) -> Value | None:
     every = step.values.call("arange", [], [str(table.shape[0])], table.shape[:1])
     if row is not expand(step.values, every, [0], 2):
         return None
+    if column is row and array.shape[0] == array.shape[1]:
+        return step.values.call("diag", [array], [], step.shape)
     found = step.values.call("take_along_axis", [array, column], ["axis=1"], column.shape)
     return reshape(step.values, found, column.shape, step.shape)
+
+
+def _convolution(step: _Step) -> Value:
+    window = window_of(step.equation)
+    if window is None or not is_plain(step.equation):
+        return step.values.unknown("conv_general_dilated", step.full, [step.shape])[0]
+    options = [f"{name}={value}" for name, value in window.options.items()]
+    return step.values.call("conv", step.full, options, step.shape)
+
+
+def _sorted(step: _Step) -> Sequence[Value] | None:
+    """`sort(x)`, and `argsort(x)` where places are sorted along."""
+    axis, (x, *others) = step.params["dimension"], step.full
+    options = [f"axis={axis}"] * (len(step.shape) > 1)
+    found = [step.values.call("sort", [x], options, step.shape)]
+    size = step.shape[axis]
+    counted = step.values.call("arange", [], [str(size)], (size,))
+    places = full(step.values, expand(step.values, counted, [axis], len(step.shape)), step.shape)
+    if step.params["num_keys"] > 1 or others not in ([], [places]):
+        return None
+    argsort = step.values.call("argsort", [x], options, step.shape)
+    return [*found, argsort] if others else found
 
 
 def _dot_general(step: _Step) -> Value:
@@ -379,7 +436,7 @@ def _dot_general(step: _Step) -> Value:
 
 
 _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
-    **{name: _function(name) for name in ("abs", "atan2", "ceil", "cos", "cosh", "erf", "exp")},
+    **{name: _function(name) for name in ("atan2", "ceil", "cos", "cosh", "erf", "exp")},
     **{name: _function(name) for name in ("expm1", "floor", "log1p", "sign", "sin")},
     **{name: _function(name) for name in ("sinh", "tan", "tanh", "real", "imag")},
     **{name: _function(name) for name in ("cbrt", "digamma", "erfc", "exp2", "lgamma")},
@@ -387,12 +444,15 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "atanh": _function("arctanh"),
     **{f"reduce_{name}": _reduction(name) for name in ("sum", "max", "min", "prod")},
     **{name: _cumulative(name) for name in ("cumsum", "cumprod", "cummax", "cummin")},
+    "abs": _absolute,
     "add": _sum(1, 1),
     "add_any": _sum(1, 1),
     "and": _function("logical_and"),
     "broadcast_in_dim": _broadcast,
+    "clamp": _clamp,
     "concatenate": _concatenate,
     "conj": _function("conj"),
+    "conv_general_dilated": _convolution,
     "convert_element_type": _convert,
     "copy": _same,
     "copy_p": _same,
@@ -427,7 +487,8 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "rsqrt": _inverse_root,
     "select_n": _select,
     "slice": _slice,
-    "sqrt": lambda step: root(step.values, step.operands[0]),
+    "sqrt": _root,
+    "stack": _stack,
     "square": lambda step: step.values.multiply([(step.operands[0], 2)]),
     "squeeze": _reshape,
     "stop_gradient": _same,

@@ -178,13 +178,16 @@ def _entry(first: int, last: int, step: int) -> str:
     return f"{first}:{past if past >= 0 else ''}" + (f":{step}" if step != 1 else "")
 
 
-def linearize_named(fun: Callable, argnum: int, args: Sequence[Any]) -> Named:
+def linearize_named(
+    fun: Callable, argnum: int, args: Sequence[Any], indexed: bool = False
+) -> Named:
     """Linearise a function on shapes alone, and name its residuals.
 
     Args:
         fun: takes arrays, returns one; the expressions use its parameters' names.
         argnum: which argument it is differentiated by.
         args: arrays or `jax.ShapeDtypeStruct`s.
+        indexed: as for `on_paper`.
 
     Returns:
         The linearisation with an expression for each residual.
@@ -202,7 +205,7 @@ def linearize_named(fun: Callable, argnum: int, args: Sequence[Any]) -> Named:
     found: list[Linearized] = []
 
     def trace(*args: Any) -> list[jax.Array]:
-        found.append(linearize_call(on_paper(fun), argnum, args, {}))
+        found.append(linearize_call(on_paper(fun, (), indexed), argnum, args, {}))
         return found[-1].residuals
 
     closed = jax.make_jaxpr(trace)(*args)

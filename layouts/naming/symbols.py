@@ -14,7 +14,7 @@ from layouts.axes import Axes, Label, labels_of
 from layouts.naming.residuals import Named
 from layouts.nodes import Add, Contract, Node
 from layouts.selection import Selection
-from layouts.show.value import Value, identity_size, is_call, powers_of, scale_of
+from layouts.show.value import ELEMENTWISE, Value, identity_size, is_call, powers_of, scale_of
 from layouts.show.values import Values
 from layouts.show.views import expand
 from layouts.terms import Factor, Term
@@ -129,7 +129,7 @@ def _aligned(labels: Sequence[Label | None], value: Value) -> tuple[Label | None
 
 def _split(symbol: Symbol, values: Values) -> tuple[complex, list[Symbol]]:
     """A product as its factors, a view as what it is a view of, numbers apart."""
-    value, axes = symbol.value, symbol.axes
+    value, axes = _viewed(symbol.value, values), symbol.axes
     if value.head == "number":
         return value.detail[0], []
     if value.head == "sum" and len(value.operands) == 1:
@@ -147,6 +147,8 @@ def _split(symbol: Symbol, values: Values) -> tuple[complex, list[Symbol]]:
             coefficient *= number
             found += parts
         return coefficient, found
+    if is_call(value, "broadcast_to") and value.operands[0].shape == ():
+        return _split(Symbol(value.operands[0], ()), values)
     if value.head == "transpose":
         return _split(Symbol(value.operands[0], axes[::-1]), values)
     if value.head == "index" and {*value.detail} <= {":", "None", "0"}:
@@ -164,6 +166,25 @@ def _split(symbol: Symbol, values: Values) -> tuple[complex, list[Symbol]]:
         if len(inner) + len(rest) == len(operand.shape):
             return _split(Symbol(operand, (*inner, *rest)), values)
     return 1, [symbol]
+
+
+def _viewed(value: Value, values: Values, depth: int = 4) -> Value:
+    """`(x + y)[:, None]` for `x[:, None] + y[:, None]`: a view of all, not all of views."""
+    if value.head not in ELEMENTWISE or depth == 0:
+        return value
+    operands = [_viewed(operand, values, depth - 1) for operand in value.operands]
+    entries = {operand.detail for operand in operands if operand.shape}
+    views = all(operand.head == "index" for operand in operands if operand.shape)
+    if len(entries) != 1 or not views or not {*next(iter(entries))} <= {":", "None"}:
+        return value
+    inner = [operand.operands[0] if operand.shape else operand for operand in operands]
+    if len({operand.shape for operand in inner if operand.shape}) != 1:
+        return value
+    whole = values.again(value, inner)
+    shape = next(operand.shape for operand in operands if operand.shape)
+    if whole.shape != next(operand.shape for operand in inner if operand.shape):
+        return value
+    return values.make("index", (whole,), next(iter(entries)), shape)
 
 
 def _without_identities(

@@ -313,6 +313,9 @@ def _call(value: Value) -> _Form:
         return _of(value.operands, Inverse)
     if function == "broadcast_to" and value.operands[0].detail == (1,) and len(value.shape) < 3:
         return _of((), lambda: Ones(value.shape))
+    if function == "broadcast_to" and _is_led(value):
+        (operand,) = value.operands
+        return _of([operand], lambda of: View(of, ("None",) * _lead(value)))
     numbers, pairs = [], []
     for option in options:
         key, _, text = option.rpartition("=")
@@ -323,6 +326,17 @@ def _call(value: Value) -> _Form:
             numbers.append(Number(literal_eval(text)))
     name = _ON_PAPER.get(function, function)
     return _of(value.operands, lambda *of: Call(name, (*of, *numbers), tuple(pairs)))
+
+
+def _lead(value: Value) -> int:
+    """How many axes an array has that its operand lacks."""
+    return len(value.shape) - len(value.operands[0].shape)
+
+
+def _is_led(value: Value) -> bool:
+    """Whether axes of size one are put in front, and nothing else."""
+    ones = (1,) * _lead(value)
+    return bool(value.operands[0].shape) and value.shape == ones + value.operands[0].shape
 
 
 def _alignment(value: Value) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from layouts.algebra import bounded, combine, compose, real_part
 from layouts.graph import Graph
 from layouts.nodes import Node
-from layouts.products import both_ways, written_by
+from layouts.products import both_ways, written_by, written_by_rows
 from layouts.terms import Terms
 
 # Multiplications, then additions.
@@ -130,6 +130,9 @@ class Elimination:
         and complex arrays is a complex matrix.
         """
         is_complex = self.graph.complex
+        left = written_by_rows(left)
+        if target not in self.graph.outputs:
+            right = written_by_rows(right)
         if source in self.graph.inputs and not is_complex[source]:
             right = written_by(right, "push")
         elif target in self.graph.outputs and not is_complex[target]:

@@ -10,12 +10,15 @@ from layouts.algebra import bounded, compose
 from layouts.axes import labels_of
 from layouts.graph import Graph
 from layouts.plan.elimination import Elimination, Price, price_beyond
+from layouts.products import matrix_of
 from layouts.terms import Terms
 
 # Interval programming composes n³/6 pairs: a longer chain is left to the greedy order, and so is
 # one whose Jacobians have more terms than these.
 LONGEST_CHAIN = 24
 MOST_TERMS_IN_CHAIN = 6
+
+FREE: Price = (0, 0)
 
 # The greedy order is left for forward or reverse at this many places.
 SWITCHES = 4
@@ -42,7 +45,12 @@ def start(graph: Graph) -> Elimination:
 
 def _diagonal(terms: Terms) -> bool:
     """Whether every label is a delta: entries are moved and scaled, never mixed."""
-    return all(not t.selections and {*labels_of(t.out)} == {*labels_of(t.into)} for t in terms)
+    return all(
+        not t.selections
+        and {*labels_of(t.out)} == {*labels_of(t.into)}
+        and not any(matrix_of(factor.node) for factor in t.factors)
+        for t in terms
+    )
 
 
 def forward(state: Elimination, limit: float = inf) -> Elimination:
@@ -74,16 +82,27 @@ def searched(state: Elimination, limit: float) -> Iterator[tuple[str, Eliminatio
 
 
 def _greedy(state: Elimination, limit: float = inf) -> Iterator[tuple[Price, int]]:
-    """Eliminate the cheapest vertex next, re-costing only the neighbours of the last one."""
-    price = {vertex: state.price(vertex) for vertex in state.left}
-    while price:
-        vertex = min(price, key=lambda v: (price[v], v))
-        if state.spent[0] + price[vertex][0] > limit:
-            return
-        neighbours = {*state.into.get(vertex, {}), *state.out.get(vertex, {})}
-        state.eliminate(vertex)
-        yield price.pop(vertex), vertex
-        price.update({v: state.price(v) for v in neighbours if v in price})
+    """Eliminate the cheapest vertex next, re-costing only the neighbours of those gone.
+
+    What is free goes first, in sweeps over what has to be costed anew: a neighbour that comes later
+    in the sweep is costed once, after all that is free before it is gone.
+    """
+    price: dict[int, Price] = {}
+    anew = set(state.left)
+    while anew or price:
+        swept = bool(anew)
+        for vertex in sorted(anew) or [min(price, key=lambda v: (price[v], v))]:
+            if swept:
+                anew.discard(vertex)
+                price[vertex] = state.price(vertex)
+                if price[vertex] != FREE:
+                    continue
+            if state.spent[0] + price[vertex][0] > limit:
+                return
+            neighbours = {*state.into.get(vertex, {}), *state.out.get(vertex, {})}
+            state.eliminate(vertex)
+            yield price.pop(vertex), vertex
+            anew |= neighbours & price.keys()
 
 
 def chain(state: Elimination) -> Elimination | None:

@@ -177,13 +177,14 @@ def _candidates(graph: Graph, order: str) -> Iterator[tuple[str, Elimination]]:
     """Every order worth costing.
 
     Between real and complex arrays a product is right only where it makes columns that start at
-    real inputs, or rows that start at real outputs; so is an operator that no matrix does for.
+    real inputs, or rows that start at real outputs; so is an operator that no matrix does for. A
+    user's own rule for cotangents (`custom_vjp`) leaves reverse alone, as in JAX.
     """
     state = orders.start(graph)
     if order == "forward":
         yield "forward", orders.forward(state)
         return
-    if order == "reverse":
+    if order == "reverse" or any(operator.reverse_only for operator in graph.operators):
         yield "reverse", orders.reverse(state)
         return
     sweeps = [("forward", orders.forward), ("reverse", orders.reverse)]

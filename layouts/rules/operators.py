@@ -37,7 +37,8 @@ def opaque(equation: Equation) -> dict[tuple[int, int], Terms]:
         equation.directions,
         equation.work,
         matrix_by=_matrix_by(equation),
-        no_matrix=any(_is_complex(o) or o.varies for o in (*equation.operands, *equation.outs)),
+        no_matrix=equation.directions == ("pull",)
+        or any(_is_complex(o) or o.varies for o in (*equation.operands, *equation.outs)),
     )
     found: dict[tuple[int, int], Terms] = {}
     for source, position in enumerate(linear):

@@ -19,7 +19,7 @@ from layouts.formulas.tree import (
 )
 from layouts.nodes import Leaf
 from layouts.selection import Selection
-from layouts.show.terms import Letters, digits, factor_names, is_natural
+from layouts.show.terms import Letters, digits, factor_names, is_natural, number_text
 from layouts.terms import Terms
 
 
@@ -45,8 +45,16 @@ def terms_formula(terms: Terms, out_name: str, in_name: str) -> Equation | None:
     sides = zip((out_name, in_name), (head.out, head.into), strict=True)
     of, by = (Entry(Name(name), tuple(map(_index, axes))) for name, axes in sides)
     bodies = tuple(_term_formula(Letters(term), names) for term in terms)
-    total = Sum(tuple(term.coefficient for term in terms), bodies)
+    total = Sum(tuple(_shown(term.coefficient) for term in terms), bodies)
     return Equation((Derivative(of, by), total))
+
+
+def _shown(number: complex) -> complex:
+    """A coefficient as the text has it: four digits."""
+    text = number_text(number)
+    if "/" in text:
+        return number
+    return complex(text) if isinstance(number, complex) else float(text)
 
 
 def _term_formula(letters: Letters, names: Mapping[int, str]) -> Formula:

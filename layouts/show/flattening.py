@@ -31,7 +31,14 @@ from layouts.show.symbols import Scalar, is_negative, is_one
 ByWhom = list[tuple[Formula, tuple[Formula, ...]]]
 Partials = tuple[Formula, ByWhom]
 # Functions whose value is a number, whatever they are applied to.
-NUMBERS = {"tr", "det", "logdet", "norm"}
+NUMBERS = {"tr", "det", "logdet", "norm", "logsumexp"} | {
+    "sum",
+    "mean",
+    "prod",
+    "max",
+    "min",
+    "var",
+}
 
 
 def signed_terms(formula: Sum) -> list[tuple[Scalar, Formula | None]]:

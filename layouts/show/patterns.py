@@ -121,6 +121,23 @@ def diagonal(values: Values, value: Value) -> Value:
     return value
 
 
+def stepped(values: Values, value: Value) -> Value:
+    """`where(x > y, 1, where(x == y, 1/2, 0))` is `heaviside(x - y, 1/2)`, a maximum's slope."""
+    if not is_call(value, "where"):
+        return value
+    above, one, rest = value.operands
+    half = [values.number(0.5), values.number(0)]
+    if above.detail != (">",) or one is not values.number(1) or not is_call(rest, "where"):
+        return value
+    even = rest.operands[0]
+    if even.detail != ("==",) or {*even.operands} != {*above.operands}:
+        return value
+    if [*rest.operands[1:]] != half:
+        return value
+    apart = values.add(zip((1, -1), above.operands, strict=True))
+    return values.map("heaviside", apart, values.number(0.5))
+
+
 def logarithm(values: Values, value: Value) -> Value:
     """The logarithm; `log(sum(exp(x - max(x))))` is `logsumexp(x) - max(x)`."""
     total = value.operands[0] if value.head == "index" else value

@@ -33,7 +33,7 @@ def in_product(values: Maker, powers: Powers) -> Powers:
         values: makes what they are replaced by.
         powers: values and their powers.
     """
-    for change in (_roots, _norms, _squares, _softmax, _sigmoids):
+    for change in (_roots, _norms, _squares, _softmax, _sigmoids, _steps):
         powers = change(values, powers)
     return {v: 1 if _is_mask(v) and n > 1 else n for v, n in powers.items() if n}
 
@@ -211,6 +211,44 @@ def _is_mask(value: Value) -> bool:
         mask = [v for v, c in zip(value.operands, value.detail, strict=True) if c == -1]
         return one[0].detail == (1,) and one[0].head == "number" and mask[0].head == "indicator"
     return value.head == "indicator"
+
+
+def _steps(values: Maker, powers: Powers) -> Powers:
+    """`1[x == maximum(x, y)] / where(y == maximum(x, y), 2, 1)` is `heaviside(x - y, 1/2)`.
+
+    It is the slope of the maximum: one where x is the larger, a half where they are equal.
+    """
+    for mask, ties in permutations(powers, 2):
+        if mask.head != "indicator" or powers[ties] != -1 or not is_call(ties, "where"):
+            continue
+        one, other = mask.operands[0], ties.operands[0]
+        numbers = [v.detail for v in ties.operands[1:]]
+        if numbers != [(2,), (1,)] or (one.detail, other.detail) != (("==",), ("==",)):
+            continue
+        for x, top in permutations(one.operands):
+            rest = [v for v in other.operands if v is not top]
+            if len(rest) == 1 and top in other.operands and _is_larger(values, top, x, rest[0]):
+                sign = -1 if is_call(top, "minimum") else 1
+                apart = values.add([(sign, x), (-sign, rest[0])])
+                step = values.map("heaviside", apart, values.number(0.5))
+                kept = {v: n for v, n in powers.items() if v not in (mask, ties)}
+                return {**kept, step: kept.get(step, 0) + 1}
+    return powers
+
+
+def _is_larger(values: Maker, top: Value, x: Value, y: Value) -> bool:
+    """Whether a value is the maximum of two, or their minimum."""
+    if is_call(top, "relu"):
+        return y is values.number(0) and top.operands == (x,)
+    return (
+        top.head == "map"
+        and top.detail[0] in ("maximum", "minimum")
+        and top.operands
+        in (
+            (x, y),
+            (y, x),
+        )
+    )
 
 
 def _logistic_exponent(value: Value) -> Value | None:

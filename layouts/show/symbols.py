@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from math import isfinite
+
+import numpy as np
 
 Scalar = complex | float | int
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -18,15 +21,26 @@ GREEK = dict(zip(_GREEK_LETTERS, _GREEK_WORDS.split(), strict=True))
 _LETTER_OF = {word: letter for letter, word in GREEK.items()}
 
 
+# A fraction of whole numbers up to this is written as one.
+MOST_BELOW = 99
+# What a few roundings of double precision come to, relative to a number.
+ROUNDING = 1e-15
+
+
 def number_text(number: Scalar) -> str:
-    """A number: whole, a simple fraction, or four digits; complex in parentheses.
+    """A number: whole, a simple fraction, or all its digits; complex in parentheses.
+
+    A number of half precision has the digits of one: `0.1` and not `0.10000000149011612`.
 
     Example:
         >>> number_text(3.0), number_text(0.2), number_text(0.12345), number_text(1 - 2j)
-        ('3', '1/5', '0.1235', '(1-2j)')
+        ('3', '1/5', '0.12345', '(1-2j)')
+        >>> number_text(-2 / 3), number_text(1.5)
+        ('-2/3', '1.5')
     """
     if isinstance(number, complex):
-        return f"({number:.4g})"
+        sign = "-" if number.imag < 0 else "+"
+        return f"({_digits(number.real)}{sign}{_digits(abs(number.imag))}j)"
     if isinstance(number, int) and not isinstance(number, bool):
         return str(number)
     if not isfinite(number):
@@ -36,7 +50,25 @@ def number_text(number: Scalar) -> str:
     inverse = 1 / number if abs(number) > 1e-6 else 0
     if abs(inverse) > 1.5 and abs(inverse - round(inverse)) < 1e-9 * abs(inverse):
         return f"1/{round(inverse)}" if inverse > 0 else f"-1/{-round(inverse)}"
-    return f"{number:.4g}"
+    short = f"{number:.4g}"
+    if abs(float(short) - number) <= ROUNDING * abs(number):
+        return short  # 0.6000000000000001 is what rounding makes of 0.6
+    single = np.float32(number) if abs(number) < 1e38 else np.float32(0)
+    exact = float(single) == number
+    fraction = Fraction(number).limit_denominator(MOST_BELOW)
+    near = float(np.float32(fraction) if exact else fraction)
+    if abs(fraction) < MOST_BELOW and abs(near - number) <= ROUNDING * abs(number):
+        return f"{fraction.numerator}/{fraction.denominator}"
+    rounded = f"{number:.12g}"
+    if abs(float(rounded) - number) <= ROUNDING * abs(number):
+        return rounded
+    return str(single) if exact else repr(float(number))
+
+
+def _digits(number: float) -> str:
+    """The digits that tell a number from others, four where they do."""
+    short = f"{number:.4g}"
+    return repr(number) if isfinite(number) and float(short) != number else short
 
 
 def is_negative(number: Scalar) -> bool:

@@ -173,7 +173,7 @@ def _ascii(node: Formula, texts: Sequence[str]) -> str:
         case Call(function, _, options, primes):
             return _called(function + "'" * primes, texts, options)
         case Ones(shape):
-            return f"ones({', '.join(map(str, shape))})"
+            return f"ones({shape[0] if len(shape) == 1 else shape})"
         case Identity(size):
             return f"eye({size})"
         case Derivative():

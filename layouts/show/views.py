@@ -1,6 +1,7 @@
 """Arrays seen in another shape: axes added, taken away, permuted, repeated."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from layouts.show.patterns import turn
 from layouts.show.value import ELEMENTWISE, Shape, Value, is_call, put_in
@@ -16,11 +17,28 @@ def full(values: Values, value: Value, shape: Shape) -> Value:
 
 def index(values: Values, value: Value, entries: tuple[str, ...], shape: Shape) -> Value:
     """Such as `x[:, None]` or `x[1:]`; `value` is full."""
-    if value.head == "index" and entries == ("0",) and len(value.detail) == 1:
-        start = value.detail[0].partition(":")[0] or "0"
-        if start.isdigit():  # the first of x[2:] is x[2]
-            return values.make("index", value.operands, (start,), shape)
+    if value.head == "index":
+        found = _composed(value.detail, entries)
+        if found is not None:
+            return values.make("index", value.operands, found, shape)
     return values.make("index", (value,), entries, shape)
+
+
+def _composed(inner: Sequence[str], outer: Sequence[str]) -> tuple[str, ...] | None:
+    """`x[2:][0]` as `x[2]`: places picked among slices from the front; None for all else."""
+    if len(outer) < len(inner) or not any(map(str.isdigit, outer)):
+        return None
+    found = []
+    for before, entry in zip_longest(inner, outer, fillvalue=":"):
+        start, colon, rest = before.partition(":")
+        step = rest.partition(":")[2]
+        if not colon or not f"0{start}{step}".isdigit() or not (entry == ":" or entry.isdigit()):
+            return None
+        picked = str(int(start or 0) + int(step or 1) * int(entry)) if entry != ":" else before
+        found.append(picked)
+    while len(found) > 1 and found[-1] == ":":
+        found.pop()
+    return tuple(found)
 
 
 def piece(value: Value, bounds: tuple[tuple[int, int], ...]) -> Value | None:

@@ -121,7 +121,8 @@ def _of_leaf(leaf: Any) -> str:
             "an argument of a stream that is written",
             "arrays that this process has whole",
             f"an array of shape {leaf.shape} with parts on devices of other processes",
-            "give each process rows of its own to stream, or iterate: blocks span processes too",
+            "iterate, since blocks span processes too; or write in each process the rows of its "
+            "own to a folder of its own, stream(lambda x: f(x)[mine])(x) with x whole in each",
         )
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)

@@ -176,6 +176,12 @@ class Stream:
 
         Small blocks take up to 4 MiB of buffers beyond the budget.
 
+        A store has one writer, which has the arguments whole. Where they lie on the devices of
+        several processes, blocks do so too, and are iterated; to write from several processes, give
+        each the whole arguments and rows of its own, and a folder for them:
+
+            layouts.stream(lambda x: f(x)[mine])(x).write(f"jacobian/{jax.process_index()}")
+
         Args:
             path: a folder, made if need be; the store of an earlier run of the same stream.
             progress: show progress, where standard error is a terminal.

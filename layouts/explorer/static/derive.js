@@ -6,8 +6,9 @@ import { el, fill, math, set, times } from "./dom.js";
  * @param {HTMLElement} root
  * @param {object} view
  * @param {object} arrangement steps that belong to another layout are left out
+ * @param {(() => Promise<void>)|null} verify has the steps held against numbers, and shown anew; null offline
  */
-export function showDerivation(root, view, arrangement) {
+export function showDerivation(root, view, arrangement, verify) {
   const { derivation } = view;
   const steps = derivation.steps.filter((step) => !step.layout || !arrangement.layout || step.layout === arrangement.layout || arrangement.layout === "mixed");
   const parts = [rule(view), ...headed(steps).map(([title, list]) => part(title, list))];
@@ -19,8 +20,25 @@ export function showDerivation(root, view, arrangement) {
     root,
     parts,
     derivation.notes.map((note) => el("p.hint", {}, note)),
-    derivation.checked && el(derivation.ok ? "p.hint" : "p.error", {}, `${derivation.checked}.`),
+    derivation.checked ? el(derivation.ok ? "p.hint" : "p.error", { role: "status" }, `${derivation.checked}.`) : verify && checker(),
   );
+
+  function checker() {
+    const button = el("button", { type: "button" }, "Check each step in numbers");
+    const error = el("div.error", { role: "alert", hidden: true });
+    button.addEventListener("click", async () => {
+      set(button, { disabled: true });
+      set(error, { hidden: true });
+      try {
+        await verify();
+      } catch (problem) {
+        fill(error, problem.message);
+        set(error, { hidden: false });
+        set(button, { disabled: false });
+      }
+    });
+    return el("div.part", {}, button, error);
+  }
 }
 
 function rule({ vjp, output, wrt }) {
@@ -53,6 +71,6 @@ function part(title, steps) {
 function line(step) {
   const shape = el("span.shape", { title: "shape of what the step arrives at" }, times(step.shape));
   const row = el("li", { "data-kind": step.kind }, el("div.formula", {}, math(step.formula.mathml, step.formula.text)), el("div.reason", {}, step.reason), shape);
-  if (step.check !== null && step.check !== undefined) set(row, { title: `checked in numbers: relative difference ${Number(step.check).toExponential(1)}` });
+  if (step.check !== null && step.check !== undefined) set(shape, { "data-check": step.check }).append(` ✓ ${Number(step.check).toExponential(0)}`);
   return row;
 }

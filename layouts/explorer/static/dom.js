@@ -95,11 +95,13 @@ export function thousands(number) {
   return Number(number).toLocaleString("en-US");
 }
 
+// A notebook has several explorers on one page, each with modules of its own.
+const own = Math.random().toString(36).slice(2, 8);
 let count = 0;
 /** An id that no other element has. */
 export function fresh(word) {
   count += 1;
-  return `lx-${word}-${count}`;
+  return `lx-${word}-${own}${count}`;
 }
 
 /** Whether the reader has asked for less motion. */

@@ -5,7 +5,8 @@ import { el, fill, fresh, math, set, thousands, times } from "./dom.js";
 import { makeMap } from "./map.js";
 import { cellOf, flatOf, litOf, numbers, plainPlacement } from "./view.js";
 
-const MOST = { height: 200, widest: 40, tallest: 22 };
+// The maps of larger operands have to be scrolled to what is lit.
+const MOST = { height: 200, widest: 40, tallest: 22, seen: 500 };
 
 /**
  * The panel of an entry.
@@ -117,6 +118,7 @@ function light({ view, maps }, cell, origins) {
     if (cell.whole && array.role === "output") cursor = flatOf(array.shape, cell.index.slice(0, outs));
     if (cell.whole && array.role === "input" && array.name === view.wrt) cursor = flatOf(array.shape, cell.index.slice(outs));
     map.mark({ lit, cursor });
+    if (values.length > MOST.seen) map.reveal(lit[0] ?? cursor);
     map.name(`${array.name}, ${times(array.shape)}${lit.length ? `, lit: ${lit.slice(0, 6).map((n) => `${short(values[n])}`).join(", ")}` : ""}`);
   }
 }

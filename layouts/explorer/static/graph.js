@@ -1,6 +1,6 @@
 /** The program as a graph, forward and backward side by side; matching parts are lit together. */
 
-import { el, fill, fresh, math, times } from "./dom.js";
+import { el, fill, fresh, math, set, times } from "./dom.js";
 
 const BOX = { width: 92, height: 46 };
 const SPACE = { x: 26, y: 44 };
@@ -9,8 +9,10 @@ const MARGIN = 14;
 /**
  * @param {HTMLElement} root
  * @param {object} view
+ * @param {string} chosen the part that is pinned, such as "v:z1"; "" for one that tells most
+ * @param {(id: string) => void} pin
  */
-export function showGraphs(root, view) {
+export function showGraphs(root, view, chosen, pin) {
   const { vertices, edges, note } = view.graph;
   const places = placed(vertices, edges);
   const shapes = new Map(view.arrays.map((array) => [array.name, array.shape]));
@@ -20,10 +22,22 @@ export function showGraphs(root, view) {
     picture("Forward: values", "values flow from the inputs to the output; an array used twice branches", false, view, places, shapes, parts),
     picture("Backward: gradients", "gradients flow back along the same edges; where it branched, they are summed", true, view, places, shapes, parts),
   ];
-  let pinned = "";
+  const telling = vertices.find(({ branch, on_path: on }) => branch && on) ?? vertices.find(({ name }) => name === view.wrt);
+  const usual = telling?.id ?? "";
+  let pinned = parts.has(chosen) ? chosen : usual;
   const light = (id) => {
-    for (const [one, nodes] of parts) for (const node of nodes) node.classList.toggle("on", one === id);
+    for (const [one, nodes] of parts) {
+      for (const node of nodes) {
+        node.classList.toggle("on", one === id);
+        set(node, { "aria-pressed": String(one === pinned) });
+      }
+    }
     say(told, view, shapes, id);
+  };
+  const choose = (id) => {
+    pinned = pinned === id ? usual : id;
+    pin(pinned === usual ? "" : pinned);
+    light(id);
   };
   for (const [id, nodes] of parts) {
     for (const node of nodes) {
@@ -31,12 +45,16 @@ export function showGraphs(root, view) {
       node.addEventListener("pointerleave", () => light(pinned));
       node.addEventListener("focus", () => light(id));
       node.addEventListener("blur", () => light(pinned));
-      node.addEventListener("click", () => light((pinned = pinned === id ? "" : id)));
+      node.addEventListener("click", () => choose(id));
+      node.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        choose(id);
+      });
     }
   }
   fill(root, el("div.graphs", {}, pictures), told, note && el("p.hint", {}, note));
-  const first = vertices.find(({ branch, on_path: on }) => branch && on) ?? vertices.find(({ name }) => name === view.wrt);
-  if (first) light((pinned = first.id));
+  light(pinned);
 }
 
 /**
@@ -85,7 +103,7 @@ function picture(title, hint, backward, view, { at, width, height }, shapes, par
   };
   const svg = el(
     "svg:svg",
-    { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": title, style: { "max-width": "100%", height: "auto", display: "block", margin: "0 auto" } },
+    { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": title, style: { "max-width": "100%", "min-width": `${0.7 * width}px`, height: "auto", display: "block", margin: "0 auto" } },
     edges.filter((edge) => !backward || edge.on_path).map((edge) => keep(edge.id, arrow(edge, at, backward, named))),
     vertices.map((vertex) => keep(vertex.id, box(vertex, at.get(vertex.id), backward, view, shapes))),
   );
@@ -126,7 +144,7 @@ function box(vertex, place, backward, view, shapes) {
       class: word ? (backward ? "sum" : "branch") : "",
       tabindex: 0, role: "button", "aria-label": label.filter(Boolean).join(", "), "data-id": vertex.id,
       transform: `translate(${place.x} ${place.y})`,
-      style: { opacity: backward && !vertex.on_path ? ".45" : "1" },
+      style: { opacity: backward && !vertex.on_path ? ".65" : "1" },
     },
     el("svg:rect", { width: BOX.width, height: BOX.height, rx: 7, style: vertex.name === view.wrt ? { "stroke-width": "2.2px" } : {} }),
     el("svg:text", { x: BOX.width / 2, y: 19, "text-anchor": "middle", style: { "font-weight": "600" } }, name),

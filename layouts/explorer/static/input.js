@@ -42,9 +42,9 @@ export function makeInput({ request, asked }) {
 
   input.offer = ({ rows, functions }) => {
     input.rows = [...rows, ...functions];
-    const group = (label, list) => list.length && el("optgroup", { label }, list.map((row) => el("option", { value: key(row.source) }, row.title)));
+    const group = (label, list) => list.length ? el("optgroup", { label }, list.map((row) => el("option", { value: key(row.source) }, row.title))) : null;
     fill(gallery, el("option", { value: OWN }, "your own expression"), group("Gallery", rows), group("Your functions", functions));
-    if (input.state) gallery.value = chosen(input.state);
+    if (input.state) input.follow(input.state);
   };
 
   /** Follow the state: after a choice, after back and forward. */
@@ -182,7 +182,7 @@ export function makeInput({ request, asked }) {
     expression.value = row.expression;
     input.edited = "";
     set(values, { hidden: true });
-    asked({ kind: row.source.kind, of: row.source.name, shapes: {}, values: {}, seed: 0, wrt: "", pin: null, sizes: [], check: "" });
+    asked({ kind: row.source.kind, of: row.source.name, shapes: {}, values: {}, seed: 0, wrt: "", pin: null, sizes: [], along: "", part: "", check: "" });
   });
 
   /** Ask which names an expression has, while it is typed. */
@@ -196,7 +196,6 @@ export function makeInput({ request, asked }) {
     try {
       const found = await request("read", { source: { kind: "expression", text }, shapes });
       if (mine !== turn || !found) return;
-      input.unread = false;
       if (!keep) input.fail("");
       gallery.value = OWN;
       const wrt = input.cards.find(({ radio }) => radio.checked)?.name;
@@ -205,7 +204,6 @@ export function makeInput({ request, asked }) {
       show(names, found.names.includes(wrt) ? wrt : found.names[0], new Set(found.proposed));
     } catch (problem) {
       if (mine !== turn) return;
-      input.unread = true;
       if (!keep) input.fail(problem.message);
     }
   };

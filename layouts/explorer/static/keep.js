@@ -38,7 +38,7 @@ export function makeKeep({ save, code, latex, state, addressed, themed }) {
     "div.tools",
     { role: "group", "aria-label": "Keep" },
     said,
-    addressed && button("Copy link", copied("Link", () => location.href), "the address holds all that you see"),
+    addressed && location.protocol !== "about:" && button("Copy link", copied("Link", () => location.href), "the address holds all that you see"),
     parts,
     theme,
   );

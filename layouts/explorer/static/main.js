@@ -4,7 +4,7 @@ import { latestOf } from "./api.js";
 import { makeCheck } from "./check.js";
 import { short } from "./colours.js";
 import { showDerivation } from "./derive.js";
-import { el, fill, fresh, math, set } from "./dom.js";
+import { el, fill, fresh, math, set, times } from "./dom.js";
 import { makeEntry } from "./entry.js";
 import { inverse } from "./geometry.js";
 import { showGraphs } from "./graph.js";
@@ -60,6 +60,7 @@ class Page {
       chain: ask && ((sizes) => ask("chain", { sizes })),
       measure: ask && (() => ask("measure", toRequest(store.get()))),
       sized: (sizes) => change({ sizes }, "replace"),
+      varied: (along) => change({ along }, "replace"),
     });
     this.keep = makeKeep({
       save: ask && (() => ask("export", toRequest(store.get()))),
@@ -89,7 +90,8 @@ class Page {
     this.table = el("div");
     this.details = el("details", { on: { toggle: () => this.tabulate() } }, el("summary", {}, "The same as a table"), this.table);
     this.undefined = el("p.hint.none", { hidden: true });
-    const picture = el("section.panel.map", { "aria-label": "The Jacobian" }, this.head, this.map.root, this.undefined, this.readout, this.legend, this.notes, this.foot, this.details);
+    this.heard = el("p.sr", { role: "status" });
+    const picture = el("section.panel.map", { "aria-label": "The Jacobian" }, this.head, this.map.root, this.undefined, this.readout, this.legend, this.notes, this.foot, this.details, this.heard);
     this.content = el("div.content", { hidden: true }, el("div.over", {}, this.said, this.turn.root), el("div.see", {}, picture, this.entry.root), this.tabs.nodes);
     this.waiting = el("p.waiting.first", { role: "status" }, "Computing the first Jacobian…");
     this.main = el("main", { id: main, tabindex: -1 }, this.input.root, this.waiting, this.content);
@@ -110,6 +112,8 @@ class Page {
       this.use(this.held);
       return;
     }
+    const { of } = store.get();
+    if (of) this.load(); // beside the gallery
     try {
       this.gallery ??= await this.ask("gallery", {});
       this.input.offer(this.gallery);
@@ -120,10 +124,10 @@ class Page {
       set(this.waiting, { class: "error" });
       return;
     }
-    if (!store.get().of) {
+    if (!of) {
       const row = this.gallery.functions[0] ?? this.gallery.rows[0];
       store.change({ kind: row.source.kind, of: row.source.name }, "replace");
-    } else this.load();
+    }
   }
 
   follow(state, before) {
@@ -138,7 +142,11 @@ class Page {
     if (state.pin !== before.pin) this.point(-1);
     if (turned) afterFrame(() => this.open());
     else if (state.tab !== before.tab) this.open();
-    if (state.tab === "weigh" && before.sizes !== state.sizes && String(this.weigh.sizes) !== String(state.sizes)) this.weigh.use(this.view, state.sizes);
+    if (state.tab === "weigh" && before.sizes !== state.sizes && String(this.weigh.sizes) !== String(state.sizes)) this.weigh.use(this.view, state.sizes, state.along);
+    if (state.tab === "graphs" && state.part !== before.part && state.part !== this.part) {
+      this.opened.delete("graphs");
+      this.open();
+    }
     if (state.tab === "check" && state.check !== this.check.formula) this.check.use(this.view, state.check);
   }
 
@@ -204,6 +212,7 @@ class Page {
       this.tabulate();
     }
     fill(this.notes, [cells.note, ...view.notes].filter(Boolean).map((note) => el("p.hint", {}, note)));
+    if (move) fill(this.heard, `${arrangement.title}: ${drawn ? times(arrangement.shape) : this.undefined.textContent}`);
     this.point(-1);
   }
 
@@ -243,7 +252,7 @@ class Page {
 
   /** Fill the tab that is open; the others wait until they are. */
   open() {
-    const { tab, sizes, check } = this.store.get();
+    const { tab, sizes, along, part, check } = this.store.get();
     this.tabs.choose(tab);
     const { view, arrangement } = this;
     this.weigh.turn(arrangement);
@@ -251,10 +260,20 @@ class Page {
     if (this.opened.has(key)) return;
     for (const one of this.opened) if (one.startsWith("read ") && tab === "read") this.opened.delete(one);
     this.opened.add(key);
-    if (tab === "read") showDerivation(this.read, view, arrangement);
-    if (tab === "graphs") showGraphs(this.graphs, view);
-    if (tab === "weigh") this.weigh.use(view, sizes);
+    if (tab === "read") showDerivation(this.read, view, arrangement, this.ask && (() => this.verify()));
+    if (tab === "graphs") showGraphs(this.graphs, view, part, (pinned) => this.store.change({ part: (this.part = pinned) }, "replace"));
+    if (tab === "weigh") this.weigh.use(view, sizes, along);
     if (tab === "check") this.check.use(view, check);
+  }
+
+  /** Show the derivation with its steps held against numbers. */
+  async verify() {
+    const { view } = this;
+    const derivation = await this.ask("verify", toRequest(this.store.get()));
+    if (!derivation || view !== this.view) return; // another function is drawn by now
+    Object.assign(view, { derivation });
+    this.opened.delete(`read ${this.arrangement.layout}`);
+    this.open();
   }
 
   tabulate() {

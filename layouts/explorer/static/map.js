@@ -22,7 +22,8 @@ export function makeMap({ label, onHover = () => {}, onPin = null, most = undefi
   const marks = el("canvas", { "aria-hidden": "true", style: { position: "absolute", left: "0", top: "0", "pointer-events": "none" } });
   const help = el("p.sr", { id: fresh("help") }, "Arrow keys move from entry to entry, Enter pins one, Escape lets it go.");
   const stage = el("div.stage", onPin ? { tabindex: 0, role: "application", "aria-roledescription": "matrix", "aria-describedby": help.id } : { role: "img" }, cells, marks);
-  const root = el("div", {}, stage, onPin ? help : null);
+  const wide = el("p.hint", { hidden: true }, "The map is wider than there is room for: scroll it sideways.");
+  const root = el("div", {}, stage, onPin ? [help, wide] : null);
   const map = { root, stage, shown: null, cursor: -1, pinned: -1, lit: [], running: 0, flying: false };
   let colours = null;
   const width = () => Math.max(120, room?.() || root.clientWidth || 600);
@@ -49,6 +50,7 @@ export function makeMap({ label, onHover = () => {}, onPin = null, most = undefi
     map.running += 1;
     if (flies) fly(map, before, map.shown, cells, marks, colours);
     else paint(map, cells, marks, colours);
+    set(wide, { hidden: shape.width <= width() + 1 });
   };
 
   /** Draw again in the width and the theme that are now. */
@@ -58,11 +60,17 @@ export function makeMap({ label, onHover = () => {}, onPin = null, most = undefi
     map.shown = { ...map.shown, shape: geometry(map.shown.placement, width(), most) };
     map.running += 1;
     paint(map, cells, marks, colours);
+    set(wide, { hidden: map.shown.shape.width <= width() + 1 });
   };
 
   map.mark = ({ cursor = map.cursor, pinned = map.pinned, lit = map.lit }) => {
     Object.assign(map, { cursor, pinned, lit });
     if (map.shown && !map.flying) paintMarks(map, marks, colours);
+  };
+
+  /** Scroll a cell into view; there is none below 0. */
+  map.reveal = (entry) => {
+    if (map.shown && entry >= 0) intoView(map, entry);
   };
 
   const told = framed((entry) => onHover(entry));

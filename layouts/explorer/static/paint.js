@@ -170,7 +170,14 @@ function frames(ctx, { rows, columns }, shape, colours, right, bottom) {
 
 function numbers(ctx, { values, kinds, shape, known }, colours, left, top) {
   if (!known || shape.cellWidth < WITH_NUMBERS) return;
-  const digits = shape.cellWidth >= 40 ? 3 : 2;
+  const room = shape.cellWidth - 4;
+  const fitting = (value) => {
+    for (let digits = 3; digits > 1; digits -= 1) {
+      const text = short(value, digits);
+      if (ctx.measureText(text).width <= room) return text;
+    }
+    return short(value, 1);
+  };
   ctx.font = `${shape.cellWidth >= 40 ? 11.5 : 10.5}px system-ui, "DejaVu Sans", sans-serif`;
   ctx.textAlign = "center";
   ctx.textBaseline = "middle";
@@ -179,7 +186,7 @@ function numbers(ctx, { values, kinds, shape, known }, colours, left, top) {
     ctx.fillStyle = kinds[entry] === ZERO ? colours.soft : colours.texts[kinds[entry]];
     const x = left[entry] + shape.cellWidth / 2;
     const y = top[entry] + shape.cellHeight / 2 + 0.5;
-    ctx.fillText(short(values[entry], digits), x, y, shape.cellWidth - 3);
+    ctx.fillText(fitting(values[entry]), x, y, room);
   }
 }
 

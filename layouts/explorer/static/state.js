@@ -17,6 +17,8 @@
  * @property {number[]|null} pin the indices of the pinned entry
  * @property {string} tab
  * @property {number[]} sizes of the chain under "Order"; [] for the function's own
+ * @property {string} along which of the chain's sizes varies in the curves; "" for the input's
+ * @property {string} part of the graphs that is pinned, such as "v:z1"; "" for one that tells most
  * @property {string} check the hand-written formula
  * @property {string} theme "", "light" or "dark"
  */
@@ -35,12 +37,14 @@ export const START = Object.freeze({
   pin: null,
   tab: "read",
   sizes: [],
+  along: "",
+  part: "",
   check: "",
   theme: "",
 });
 
 const KINDS = ["gallery", "expression", "function"];
-const WORDS = ["wrt", "layout", "vec", "textbook", "tab", "check", "theme"];
+const WORDS = ["wrt", "layout", "vec", "textbook", "tab", "along", "part", "check", "theme"];
 const CHOICES = {
   layout: ["numerator", "denominator", "mixed"],
   vec: ["rows", "columns"],

@@ -14,10 +14,10 @@ export function makeTabs(parts, chosen) {
   });
   const list = el("div.tabs", { role: "tablist", "aria-label": "More about this Jacobian" }, made.map(({ button }) => button));
   list.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const at = made.findIndex(({ button }) => button === document.activeElement);
-    const next = made[(at + step + made.length) % made.length];
+    const at = made.findIndex(({ button }) => button === event.target);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined || at < 0) return;
+    const next = made[(to + made.length) % made.length];
     event.preventDefault();
     next.button.focus();
     chosen(next.key);

@@ -11,10 +11,11 @@ const MOST_SLIDER = 400;
  * @param {((sizes: number[]) => Promise<object|null>)|null} options.chain null offline
  * @param {(() => Promise<object|null>)|null} options.measure null offline
  * @param {(sizes: number[]) => void} options.sized
+ * @param {(along: string) => void} options.varied
  */
-export function makeWeigh({ chain, measure, sized }) {
+export function makeWeigh({ chain, measure, sized, varied }) {
   const root = el("div");
-  const weigh = { root, view: null, which: 0, reversed: false };
+  const weigh = { root, which: 0, reversed: false };
 
   /** Draw the products in the layout's order of multiplication. */
   weigh.turn = ({ layout }) => {
@@ -24,11 +25,11 @@ export function makeWeigh({ chain, measure, sized }) {
     if (weigh.answer && weigh.parts) draw(weigh.answer);
   };
 
-  weigh.use = (view, sizes) => {
-    weigh.view = view;
+  weigh.use = (view, sizes, along) => {
     const own = view.costs?.bracketings ?? null;
     weigh.sizes = sizes.length ? sizes : own?.sizes ?? SAMPLE;
-    weigh.own = own;
+    const which = Math.trunc(Number(along));
+    weigh.which = which > 0 ? Math.min(which, weigh.sizes.length - 1) : 0;
     const trees = el("div.orders");
     const sliders = el("div.sliders");
     const curve = el("div");
@@ -107,14 +108,21 @@ export function makeWeigh({ chain, measure, sized }) {
     cross(found);
   };
 
+  const vary = (which, found) => {
+    weigh.which = which;
+    varied(which ? String(which) : "");
+    cross(found);
+  };
+
   const cross = (found) => {
     const count = weigh.sizes.length;
     const one = found.crossovers?.find(({ which }) => (which + count) % count === weigh.which);
     if (!one) return;
     const chosen = weigh.parts.curve.contains(document.activeElement);
-    const pick = el("select", { "aria-label": "The size that varies", on: { change: () => { weigh.which = Number(pick.value); cross(found); } } }, weigh.sizes.map((_, n) => el("option", { value: n }, `n${n}`)));
+    const pick = el("select", { "aria-label": "The size that varies", on: { change: () => vary(Number(pick.value), found) } }, weigh.sizes.map((_, n) => el("option", { value: n }, `n${n}`)));
     pick.value = String(weigh.which);
-    fill(weigh.parts.curve, curves(one, weigh.sizes[weigh.which], weigh.which, pick));
+    const width = Math.min(WIDEST, Math.max(280, weigh.parts.curve.clientWidth - 40));
+    fill(weigh.parts.curve, curves(one, weigh.sizes[weigh.which], weigh.which, pick, width));
     if (chosen) pick.focus();
   };
   return weigh;
@@ -233,21 +241,22 @@ function drawing(tree) {
       el("svg:text", { x: NODE.width / 2, y: 32, "text-anchor": "middle", style: { "font-size": "11px", fill: "var(--soft)" } }, product ? `${one.rows}·${one.inner}·${one.columns}` : `${one.rows}×${one.columns}`),
     );
   });
-  return el("svg:svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": spoken(tree), style: { "max-width": "100%", height: "auto", display: "block", margin: "12px auto 0" } }, lines, boxes);
+  return el("svg:svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": spoken(tree), style: { "max-width": "100%", "min-width": `${0.7 * width}px`, height: "auto", display: "block", margin: "12px auto 0" } }, lines, boxes);
 }
 
 const spoken = (tree) => (tree.left ? `${tree.text}: ${thousands(tree.total)} multiplications` : tree.name);
 
-const PLOT = { width: 640, height: 220, left: 58, right: 16, top: 14, bottom: 40 };
+const WIDEST = 640;
+const PLOT = { height: 220, left: 58, right: 16, top: 14, bottom: 40 };
 // The optimum lies on one of the others or below: a band that they are drawn upon.
 const CURVES = [["optimal", { stroke: "var(--link)", "stroke-width": "8", opacity: ".35" }], ["forward", { stroke: "var(--negative)", "stroke-width": "2" }], ["reverse", { stroke: "var(--positive)", "stroke-width": "2", "stroke-dasharray": "7 4" }]];
 
 /** Forward, reverse and optimal while one size varies, and where the first two meet. */
-function curves({ values, crossing, ...costs }, now, which, pick) {
+function curves({ values, crossing, ...costs }, now, which, pick, width) {
   const highest = Math.log10(Math.max(...costs.forward, ...costs.reverse, 10));
   const lowest = Math.log10(Math.max(1, Math.min(...costs.optimal)));
   const [first, last] = [values[0], values.at(-1)];
-  const across = (value) => PLOT.left + ((Math.log(value) - Math.log(first)) / (Math.log(last) - Math.log(first) || 1)) * (PLOT.width - PLOT.left - PLOT.right);
+  const across = (value) => PLOT.left + ((Math.log(value) - Math.log(first)) / (Math.log(last) - Math.log(first) || 1)) * (width - PLOT.left - PLOT.right);
   const down = (cost) => PLOT.top + (1 - (Math.log10(Math.max(1, cost)) - lowest) / (highest - lowest || 1)) * (PLOT.height - PLOT.top - PLOT.bottom);
   const path = (list) => list.map((cost, n) => `${n ? "L" : "M"}${across(values[n]).toFixed(1)} ${down(cost).toFixed(1)}`).join("");
   const upright = (value, style) => el("svg:path", { d: `M${across(value)} ${PLOT.top}V${PLOT.height - PLOT.bottom}`, style: { fill: "none", ...style } });
@@ -259,13 +268,13 @@ function curves({ values, crossing, ...costs }, now, which, pick) {
     "figure.panel.curve",
     {},
     el("div.caption.pick", {}, el("h3", {}, "Along ", pick, " ", el("span.soft", {}, meets))),
-    el("svg:svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": `Multiplications as n${which} varies from ${first} to ${last}: ${meets}`, style: { width: "100%", "max-width": "760px", height: "auto", display: "block" } },
-      el("svg:path", { d: `M${PLOT.left} ${PLOT.top}V${PLOT.height - PLOT.bottom}H${PLOT.width - PLOT.right}`, style: { stroke: "var(--line-strong)", fill: "none" } }),
+    el("svg:svg", { viewBox: `0 0 ${width} ${PLOT.height}`, role: "img", "aria-label": `Multiplications as n${which} varies from ${first} to ${last}: ${meets}`, style: { width: "100%", "max-width": "760px", height: "auto", display: "block" } },
+      el("svg:path", { d: `M${PLOT.left} ${PLOT.top}V${PLOT.height - PLOT.bottom}H${width - PLOT.right}`, style: { stroke: "var(--line-strong)", fill: "none" } }),
       inside(now) && upright(now, { stroke: "var(--line-strong)" }),
       inside(crossing) && upright(crossing, { stroke: "var(--ink)", "stroke-dasharray": "3 3" }),
       CURVES.map(([key, style]) => el("svg:path", { d: path(costs[key]), style: { ...style, fill: "none" } })),
       ticks.map((value) => text(across(value), PLOT.height - PLOT.bottom + 18, value)),
-      text(PLOT.width / 2, PLOT.height - 4, `n${which}`),
+      text(width / 2, PLOT.height - 4, `n${which}`),
       text(PLOT.left - 6, down(10 ** highest) + 10, thousands(Math.round(10 ** highest)), "end"),
       text(PLOT.left - 6, down(10 ** lowest), thousands(Math.round(10 ** lowest)), "end"),
     ),

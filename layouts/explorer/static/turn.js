@@ -10,8 +10,10 @@ const VECS = [["rows", "Rows"], ["columns", "Columns"]];
  * @param {(part: {layout?: string, vec?: string, textbook?: string}) => void} turned
  */
 export function makeTurn(turned) {
-  const layout = segments("Layout", LAYOUTS, (value) => turned({ layout: value, textbook: "" }));
-  const vec = segments("vec, stacked by", VECS, (value) => turned({ vec: value, textbook: "" }));
+  // From a textbook one turns on from what it shows, not from what was chosen before it.
+  const from = (part) => turned({ ...shown, ...part, textbook: "" });
+  const layout = segments("Layout", LAYOUTS, (value) => from({ layout: value }));
+  const vec = segments("vec, stacked by", VECS, (value) => from({ vec: value }));
   const id = fresh("textbook");
   const textbook = el("select", { id, on: { change: () => turned({ textbook: textbook.value }) } });
   const root = el(
@@ -22,6 +24,7 @@ export function makeTurn(turned) {
     el("div.group", {}, el("label", { for: id }, "As in a textbook or tool"), textbook),
   );
   let listed = null;
+  let shown = {};
   return {
     root,
     show(view, arrangement, state) {
@@ -30,6 +33,7 @@ export function makeTurn(turned) {
         fill(textbook, el("option", { value: "" }, "none: the layout on the left"), books(view));
       }
       textbook.value = state.textbook;
+      shown = Object.fromEntries(["layout", "vec"].map((part) => [part, arrangement[part] ?? state[part]]));
       layout.choose(arrangement.layout ?? "");
       vec.choose(arrangement.vec ?? "");
     },

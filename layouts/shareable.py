@@ -1,0 +1,144 @@
+"""A planned Jacobian as what devices can share: its arrays, and what each of their axes stands for.
+
+This module imports no JAX.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from layouts.algebra import tied_axes, write
+from layouts.graph import Graph
+from layouts.nodes import Leaf, Node, Reshape, Write
+from layouts.plan.plan import Results
+from layouts.terms import Term
+from layouts.ways import State
+
+# An axis of an output or of an input: the side, which of its leaves, which axis of it.
+Place = tuple[str, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """An array of the result of an output by an input.
+
+    Attributes:
+        node: the array.
+        pair: the vertices of the input and the output.
+        places: what each of its axes stands for.
+    """
+
+    node: Node
+    pair: tuple[int, int]
+    places: tuple[frozenset[Place], ...]
+
+    def axis_at(self, place: Place | None, devices: int) -> State:
+        """The axis that stands for a place, where the devices divide it."""
+        fits = (n for n, places in enumerate(self.places) if place in places)
+        return next((n for n in fits if self.node.shape[n] % devices == 0), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A planned Jacobian as what can be shared out.
+
+    Attributes:
+        factors: the arrays that the structured result stores.
+        arrays: the dense result for each output and input.
+        sizes: of each axis of each output and input.
+        names: what a table calls it.
+        tied: axes of the output that every term ties to one of the input: samples of a batch.
+        arguments: leaves that are arguments of the function themselves.
+        lies: for each mesh axis, by its name, and each such leaf's index, the axis split over it.
+        others: bytes of each argument that is no leaf, and the mesh axes that it is split over.
+    """
+
+    factors: tuple[Wanted, ...]
+    arrays: tuple[Wanted, ...]
+    sizes: Mapping[Place, int]
+    names: Mapping[Place, str]
+    tied: Mapping[Place, Place]
+    arguments: tuple[Leaf, ...]
+    lies: Mapping[str, Mapping[int, int]]
+    others: tuple[tuple[int, frozenset[str]], ...] = ()
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All arrays that may be wanted."""
+        return [wanted.node for wanted in self.factors + self.arrays]
+
+    def held(self, name: str) -> dict[int, State]:
+        """How the arguments lie over a mesh axis: as they say, else whole."""
+        lies = self.lies.get(name, {})
+        return {leaf.index: lies.get(leaf.index) for leaf in self.arguments}
+
+
+def program_of(
+    graph: Graph,
+    results: Results,
+    itemsizes: Sequence[int],
+    names: Sequence[str],
+    arguments: Mapping[str, tuple[int, Mapping[str, int]]],
+) -> Program:
+    """What can be shared out of a planned Jacobian.
+
+    Args:
+        graph: the local Jacobians.
+        results: the terms of each output by each input.
+        itemsizes: bytes per entry of each input.
+        names: how tables call the inputs.
+        arguments: the bytes of each argument by its name, and for each mesh axis that splits it
+            which of its axes.
+    """
+    factors, arrays = [], []
+    sizes: dict[Place, int] = {}
+    tied: dict[Place, set[Place]] = {}
+    for pair, terms in results.items():
+        source, target = pair
+        t, s = graph.outputs.index(target), graph.inputs.index(source)
+        places: list[Place] = [("out", t, a) for a in range(len(graph.shapes[target]))]
+        places += [("in", s, a) for a in range(len(graph.shapes[source]))]
+        shape = graph.shapes[target] + graph.shapes[source]
+        sizes.update(zip(places, shape, strict=True))
+        factors += [wanted for term in terms for wanted in _factors_of(term, pair, places)]
+        node = _without_copy(write(terms, shape, itemsizes[s]))
+        arrays.append(Wanted(node, pair, tuple(frozenset([place]) for place in places)))
+        for a, b in tied_axes(terms).items() if terms else ():
+            tied.setdefault(("out", t, a), set()).add(("in", s, b))
+    several = len(graph.outputs) > 1
+    called = {
+        place: f"output{f'[{place[1]}]' if several else ''} axis {place[2]}"
+        if place[0] == "out"
+        else f"{names[place[1]]} axis {place[2]}"
+        for place in sizes
+    }
+    leaves = tuple(leaf for leaf in graph.leaves if leaf.name in arguments)
+    lies: dict[str, dict[int, int]] = {}
+    for leaf in leaves:
+        for axis, place in arguments[leaf.name or ""][1].items():
+            lies.setdefault(axis, {})[leaf.index] = place
+    known = {leaf.name for leaf in leaves}
+    others = tuple((n, frozenset(at)) for name, (n, at) in arguments.items() if name not in known)
+    batches = {out: into.pop() for out, into in tied.items() if len(into) == 1}
+    return Program(tuple(factors), tuple(arrays), sizes, called, batches, leaves, lies, others)
+
+
+def _without_copy(node: Node) -> Node:
+    """A dense array that is one factor as it stands is that factor, which a compiler sees too."""
+    if not isinstance(node, Write) or len(node.patterns) != 1:
+        return node
+    (pattern,) = node.patterns
+    alone = pattern.value == pattern.digits and pattern.coefficient == 1 and not pattern.masks
+    return Reshape(node.shape, node.itemsize, node.operands) if alone else node
+
+
+def _factors_of(term: Term, pair: tuple[int, int], places: Sequence[Place]) -> list[Wanted]:
+    """The term's arrays; an axis stands for the places whose first digit it is."""
+    first: dict[Any, set[Place]] = {}
+    for place, axis in zip(places, term.out + term.into, strict=True):
+        if axis:
+            first.setdefault(axis[0], set()).add(place)
+    return [
+        Wanted(factor.node, pair, tuple(frozenset(first.get(label, ())) for label in factor.labels))
+        for factor in term.factors
+    ]

@@ -1,0 +1,113 @@
+"""Dense arrays of sums of terms: placed, shifted or masked, the same entries in the same dtype."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from layouts.nodes import Leaf, Mask, Pattern, Write
+from layouts.writing import LARGE, ZEROS_PER_ENTRY, written
+
+POINTS, WIDTH = 41, 3
+
+
+def normal(seed, *shape, dtype=jnp.float64):
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
+
+
+def node(shape, patterns, arrays):
+    leaves = tuple(Leaf(array.shape, array.dtype.itemsize, (), n) for n, array in enumerate(arrays))
+    return Write(shape, 8, leaves, tuple(patterns))
+
+
+def pairs(dtype=jnp.float64):
+    """`δ[i,m] A[i,j,d] - 2 δ[j,m] B[i,j,d]`, as of what pairs of points have between them."""
+    arrays = [normal(n, POINTS, POINTS, WIDTH, dtype=dtype) for n in (0, 1)]
+    extents = (POINTS, POINTS, WIDTH)
+    patterns = [
+        Pattern((0, 1, 0, 2), extents, (0, 1, 2), 1),
+        Pattern((0, 1, 1, 2), extents, (0, 1, 2), -2),
+    ]
+    return node((POINTS, POINTS, POINTS, WIDTH), patterns, arrays), arrays
+
+
+def shifts(starts, step=1):
+    """`Σ_s δ[i,step·k+s] v_s[i]`, the first a plain delta, entries outside left out."""
+    arrays = [normal(n, 7) for n in range(len(starts))]
+    patterns = []
+    for start in starts:
+        inside = [label for label in range(7) if 0 <= start + step * label < 16]
+        mask = Mask(1, (0,), start, step, (inside[0], inside[-1] + 1), False)
+        patterns.append(Pattern((0, 1), (7, 16), (0,), 1, (mask,)))
+    expected = np.zeros((7, 16))
+    for array, start in zip(arrays, starts, strict=True):
+        for label in range(7):
+            if 0 <= start + step * label < 16:
+                expected[label, start + step * label] += array[label]
+    return node((7, 16), patterns, arrays), arrays, expected
+
+
+def test_terms_of_few_entries_are_placed_as_masks_would_write_them():
+    written_node, arrays = pairs()
+    entries, whole = POINTS * POINTS * WIDTH, POINTS**3 * WIDTH
+    assert whole >= LARGE and entries * ZEROS_PER_ENTRY <= whole
+    A, B = arrays
+    expected = np.einsum("ijd,im->ijmd", A, np.eye(POINTS))
+    expected -= 2 * np.einsum("ijd,jm->ijmd", B, np.eye(POINTS))
+    for in_one_pass in (False, True):
+        np.testing.assert_allclose(written(written_node, arrays, in_one_pass), expected, atol=1e-12)
+    program = jax.make_jaxpr(lambda *given: written(written_node, given))(*arrays)
+    assert str(program).count("scatter-add") == 2
+    program = jax.make_jaxpr(lambda *given: written(written_node, given, True))(*arrays)
+    assert "scatter" not in str(program)
+
+
+def test_terms_are_placed_under_vmap_and_grad():
+    written_node, arrays = pairs()
+    weights = normal(5, *written_node.shape)
+
+    def total(A, B):
+        return (written(written_node, [A, B]) * weights).sum()
+
+    by_A, by_B = jax.grad(total, (0, 1))(*arrays)
+    np.testing.assert_allclose(by_A, np.einsum("ijid->ijd", weights), atol=1e-12)
+    np.testing.assert_allclose(by_B, -2 * np.einsum("ijjd->ijd", weights), atol=1e-12)
+    A, B = arrays
+    both = jax.vmap(lambda A: written(written_node, [A, B]))(jnp.stack([A, B]))
+    np.testing.assert_allclose(both[1], written(written_node, [B, B]), atol=1e-12)
+
+
+@pytest.mark.parametrize("starts", [(0, 1, 2), (3, -2, 5), (4, 4, 1)])
+@pytest.mark.parametrize("step", [1, 2, -1])
+def test_shifts_that_are_apart_or_meet(starts, step):
+    starts = [start + (8 if step < 0 else 0) for start in starts]
+    written_node, arrays, expected = shifts(starts, step)
+    np.testing.assert_allclose(written(written_node, arrays), expected, atol=1e-12)
+
+
+def test_a_shift_is_apart_from_a_delta_but_not_from_what_is_full():
+    v, w, F = normal(0, 7), normal(1, 7), normal(2, 7, 7)
+    shift = Mask(1, (0,), 1, 1, (0, 6), False)
+    patterns = [
+        Pattern((0, 0), (7,), (0,), 1),
+        Pattern((0, 1), (7, 7), (0,), 3, (shift,)),
+        Pattern((0, 1), (7, 7), (0, 1), 1),
+    ]
+    expected = np.diag(v) + np.diag(3 * np.asarray(w)[:-1], 1) + F
+    arrays = [v, w, F]
+    np.testing.assert_allclose(written(node((7, 7), patterns, arrays), arrays), expected)
+    turned = [arrays[2], arrays[1], arrays[0]]
+    found = written(node((7, 7), patterns[::-1], turned), turned)
+    np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.complex64])
+def test_ones_beside_an_array_take_its_dtype(dtype):
+    """Also where double precision is on: a delta of ones has no dtype of its own."""
+    F = normal(0, 5, 5).astype(dtype)
+    patterns = [Pattern((0, 0), (5,), None, 2), Pattern((0, 1), (5, 5), (0, 1), 1)]
+    found = written(node((5, 5), patterns, [F]), [F])
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, F + 2 * jnp.eye(5, dtype=dtype))
+    placed, arrays = pairs(dtype)
+    assert written(placed, arrays).dtype == dtype
