@@ -42,8 +42,8 @@ class Part:
     kind: str
 
 
-class _Unknown(Exception):
-    """What NumPy would make of a product is not known."""
+class UnknownInNumPy(Exception):
+    """What NumPy would make of a formula is not known, or it has none of it."""
 
 
 def in_numpy(formula: Formula, shape_of: Callable[[Formula], Shape]) -> Formula:
@@ -71,9 +71,18 @@ def in_numpy(formula: Formula, shape_of: Callable[[Formula], Shape]) -> Formula:
     if any(isinstance(part, Letter) for part in formula.walk()):
         return formula
     try:
-        return _Writer(shape_of).written(formula).formula
-    except (_Unknown, LayoutError):  # or it has a name that no array has
+        return part_in_numpy(formula, shape_of).formula
+    except (UnknownInNumPy, LayoutError):  # or it has a name that no array has
         return formula
+
+
+def part_in_numpy(formula: Formula, shape_of: Callable[[Formula], Shape]) -> Part:
+    """The same with what it is on paper.
+
+    Raises:
+        UnknownInNumPy: where it is not known what NumPy would make of a product.
+    """
+    return _Writer(shape_of).written(formula)
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class _Writer:
             return Part(formula, kind)
         parts = [self.written(part) for part in formula.parts]
         if any(part.kind == ROW for part in parts):  # its axes are counted otherwise
-            raise _Unknown
+            raise UnknownInNumPy
         new = iter([part.formula for part in parts])
         return Part(formula.rebuilt(lambda _: next(new)), kind)
 
@@ -149,7 +158,7 @@ def _multiplied(left: Part, right: Part) -> Part:
         sides = (left.formula, _untransposed(right.formula))
         return Part(Call("outer", sides), ARRAY)
     if pair in ((ROW, ROW), (ARRAY, ROW)):
-        raise _Unknown
+        raise UnknownInNumPy
     before = left.formula
     flat = isinstance(before, Product) and before.kind == "matrix"
     factors = (*before.parts, right.formula) if flat else (before, right.formula)
@@ -180,5 +189,5 @@ def _widest(parts: Iterable[Part]) -> str:
     if ARRAY in kinds:
         return ARRAY
     if len(kinds) > 1:
-        raise _Unknown
+        raise UnknownInNumPy
     return kinds.pop() if kinds else NUMBER
