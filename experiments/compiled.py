@@ -126,7 +126,7 @@ def check(case: Case, mesh: jax.sharding.Mesh) -> Check:
 
 
 def sent_bytes(text: str, devices: int = DEVICES) -> int:
-    """What each device sends in a compiled program, by the formulas of `layouts.exchanges`.
+    """What each device sends in a compiled program, by the formulas of `layouts.mesh.exchanges`.
 
     Example:
         >>> sent_bytes("%a = f32[16,2]{1,0} all-gather(f32[2,2] %b), dimensions={0}")  # 7/8 of 128

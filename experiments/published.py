@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 import layouts
 from experiments import compiled, style, transformers
 from experiments.harness import ClaimFailed, Claims, Grid, Result, main
-from layouts.communication import MeshReport
 from layouts.costs import CostReport
+from layouts.mesh.communication import MeshReport
 
 DEVICES = 64
 REPEATS = 5

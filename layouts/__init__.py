@@ -36,9 +36,9 @@ and the order of the products decides the rest; from a scalar's end every produc
 """
 
 from layouts import chains
-from layouts.accumulating import gram
 from layouts.conventions import TEXTBOOKS, Convention, Layout, arrange, chain, convert, read
 from layouts.costs import CostReport, cost
+from layouts.dataset.accumulating import gram
 from layouts.derivation import Derivation, derive
 from layouts.doctor import Diagnosis, Finding, diagnose, diagnose_vjp, from_torch
 from layouts.errors import LayoutError

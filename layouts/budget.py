@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from layouts import partitioned
 from layouts.algebra import compose, transpose, write
 from layouts.applying import cast
 from layouts.axes import Label, fresh_axes, regroup
 from layouts.errors import LayoutError
 from layouts.graph import Graph
+from layouts.mesh import partitioned
 from layouts.nodes import Leaf, Node
 from layouts.plan import Plan, Results, choose
 from layouts.program import cost

@@ -7,14 +7,14 @@ from typing import Any
 import jax
 from jax.sharding import AbstractMesh, Mesh, NamedSharding
 
-from layouts.communication import MeshReport, over_mesh
 from layouts.counting import count
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.linearize import Linearized
+from layouts.mesh.communication import MeshReport, over_mesh
+from layouts.mesh.shareable import Program, program_of
 from layouts.plan import Plan, Results, choose, make_plan
 from layouts.program import Cost
-from layouts.shareable import Program, program_of
 from layouts.show.costs import costs_html
 from layouts.show.html import Markup, Shown, section
 from layouts.transforms import leaf_names, linearize_call

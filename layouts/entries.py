@@ -14,9 +14,9 @@ from layouts import algebra, extract
 from layouts.conventions import Convention, Layout
 from layouts.coordinates import coordinates
 from layouts.errors import LayoutError
+from layouts.mesh.partitioned import compute_stored
+from layouts.mesh.sharding import Sharded, checked, lifted
 from layouts.nodes import Leaf, Node, Reshape
-from layouts.partitioned import compute_stored
-from layouts.sharding import Sharded, checked, lifted
 from layouts.show.terms import kronecker_text, terms_text
 from layouts.storing import Arrays, Names, Structure, nodes_of, with_numbers
 from layouts.terms import Terms

@@ -10,6 +10,8 @@ import numpy as np
 from jax import lax
 
 from layouts.applying import applied, matrix
+from layouts.mesh.sharding import split_of
+from layouts.mesh.ways import columns_from
 from layouts.nodes import (
     Add,
     Apply,
@@ -31,8 +33,6 @@ from layouts.nodes import (
     Write,
 )
 from layouts.program import schedule
-from layouts.sharding import split_of
-from layouts.ways import columns_from
 from layouts.writing import expand, number_where, relation, times, written
 
 

@@ -7,7 +7,7 @@ This module imports no JAX.
 
 from collections.abc import Sequence
 
-from layouts.exchanges import Collective
+from layouts.mesh.exchanges import Collective
 from layouts.nodes import Add, Contract, Leaf, Node, RealPart, Reshape, Write
 from layouts.program import schedule
 

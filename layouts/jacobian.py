@@ -13,8 +13,8 @@ import numpy as np
 from layouts import algebra
 from layouts.entries import Entries
 from layouts.errors import LayoutError
+from layouts.mesh.sharding import Sharded, checked, lifted, rows_and_columns
 from layouts.nodes import Leaf
-from layouts.sharding import Sharded, checked, lifted, rows_and_columns
 from layouts.show.html import Shown
 from layouts.storing import Names, settled, shifted
 from layouts.terms import Factor, Terms

@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from layouts.mesh.partitioned import compute, compute_stored
+from layouts.mesh.sharding import Sharded
+from layouts.mesh.splitting import by_label
 from layouts.nodes import Leaf, Node, Reshape
-from layouts.partitioned import compute, compute_stored
 from layouts.products import settle
-from layouts.sharding import Sharded
-from layouts.splitting import by_label
 from layouts.terms import Factor, Term, Terms, matching
 
 Arrays = tuple[jax.Array, ...]

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from layouts import algebra, budget, sharding
-from layouts.devices import across_devices
+from layouts import algebra, budget
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.jacobian import Jacobian, Names, store
 from layouts.linearize import Linearized, linearize
+from layouts.mesh import sharding
+from layouts.mesh.devices import across_devices
+from layouts.mesh.partitioned import Origin, compute
+from layouts.mesh.sharding import Sharded
 from layouts.nodes import Node
-from layouts.partitioned import Origin, compute
 from layouts.plan import Plan, Results, choose
-from layouts.sharding import Sharded
 
 
 def jacobian(

@@ -8,9 +8,9 @@ import pytest
 from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
 
 from layouts import LayoutError, cost
-from layouts.dividing import Division
-from layouts.exchanges import Collective, collectives, sent_bytes
 from layouts.fusing import fused_peak_bytes
+from layouts.mesh.dividing import Division
+from layouts.mesh.exchanges import Collective, collectives, sent_bytes
 from layouts.nodes import Contract, Leaf, Reshape
 from layouts.program import cost as counted
 from tests.oracle import BY_NAME

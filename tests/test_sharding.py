@@ -16,8 +16,8 @@ from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
 from layouts import LayoutError, hessian, jacobian
-from layouts.sharding import checked, split_of
-from layouts.splitting import by_label
+from layouts.mesh.sharding import checked, split_of
+from layouts.mesh.splitting import by_label
 from tests import sharded
 
 ROOT = Path(__file__).parent.parent

@@ -2,7 +2,8 @@
 
 JAX distributes: `jax.jit`'s partitioner splits each operation. What is done here is to say where a
 result's entries lie and to check that before anything is computed. A split is named by the axes of
-the result. `layouts.partitioned` computes results so; `layouts.devices` compiles whole functions.
+the result. `layouts.mesh.partitioned` computes results so; `layouts.mesh.devices` compiles whole
+functions.
 """
 
 from collections.abc import Iterable, Sequence

@@ -12,11 +12,11 @@ from math import prod
 
 from jax.sharding import NamedSharding
 
+from layouts.mesh.sharding import Sharded, split_of, split_over
+from layouts.mesh.ways import columns_from
 from layouts.nodes import Add, Apply, Contract, Leaf, Node, Operated, RealPart, Reshape, Write
 from layouts.program import schedule
-from layouts.sharding import Sharded, split_of, split_over
 from layouts.terms import Term
-from layouts.ways import columns_from
 
 # An array is made in as many ways at most, if it has so large a share of the results' bytes.
 MOST_WAYS = 2

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
-from layouts.exchanges import Collective, axis_digits
+from layouts.mesh.exchanges import Collective, axis_digits
 from layouts.nodes import (
     Add,
     Apply,

@@ -4,10 +4,10 @@ One device's part is a program again: the same steps on arrays of which an axis 
 between them collectives. So what a device multiplies and holds is counted as ever, and what it
 sends is counted from the collectives. This module imports no JAX.
 
-Arrays are divided as XLA's partitioner divides them under the constraints of `layouts.splitting`.
-One that is asked for in parts is computed so: of its operands those that carry the split axis are
-split so, the others gathered. Of one that is asked for whole, where its operands are split along a
-summed index, each device sums its part and the sums are added up.
+Arrays are divided as XLA's partitioner divides them, constrained by `layouts.mesh.splitting`. One
+that is asked for in parts is computed so: of its operands those that carry the split axis are split
+so, the others gathered. Of one that is asked for whole, where its operands are split along a summed
+index, each device sums its part and the sums are added up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
-from layouts.exchanges import Collective, Piece, Portion, axis_digits
+from layouts.mesh.exchanges import Collective, Piece, Portion, axis_digits
+from layouts.mesh.ways import State, Way, is_column, ways_of
 from layouts.nodes import Apply, Contract, Leaf, Node, Operator, Pattern, Shape, Write
 from layouts.program import schedule
-from layouts.ways import State, Way, is_column, ways_of
 
 # How a leaf lies: on an axis, whole, or where it is needed, since it is computed there.
 ANYWHERE = -1
@@ -42,7 +42,7 @@ class Division:
     """How each array of a program is had by devices that divide the work.
 
     Example:
-        >>> from layouts.exchanges import sent_bytes
+        >>> from layouts.mesh.exchanges import sent_bytes
         >>> A, B = Leaf((8, 3), 4, index=0), Leaf((3, 5), 4, index=1)
         >>> AB = Contract((8, 5), 4, (A, B), ((0, 1), (1, 2)), (0, 2), (8, 3, 5))
         >>> whole = Division([AB], {0: None, 1: None}, 4)

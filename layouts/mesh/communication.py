@@ -1,21 +1,21 @@
 """What a Jacobian costs on each device of a mesh, and what the devices send each other.
 
 For each way to share it out (by rows, by columns, by the samples of a batch, or along an axis of an
-argument that is summed over) the plan's steps are divided as `layouts.dividing` says. This module
-imports no JAX: a mesh is a number of devices for each name.
+argument that is summed over) the plan's steps are divided as `layouts.mesh.dividing` says. This
+module imports no JAX: a mesh is a number of devices for each name.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from layouts.dividing import Division
 from layouts.errors import LayoutError
-from layouts.exchanges import collectives
 from layouts.fusing import fused_peak_bytes
+from layouts.mesh.dividing import Division
+from layouts.mesh.exchanges import collectives
+from layouts.mesh.shareable import Place, Program
 from layouts.nodes import Leaf, Node
 from layouts.plan.plan import weight
 from layouts.program import Cost, cost, schedule
-from layouts.shareable import Place, Program
 from layouts.show.html import Shown, fragment, table, tag
 
 # Multiplications in the time that a device takes to send a byte: an H100 makes 495·10¹² of them a

@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import NamedSharding, get_abstract_mesh
 
 from layouts.errors import LayoutError
-from layouts.explicit import auto_mesh, explicit_among, inside
-from layouts.sharding import Sharded, is_asked, is_explicit, is_traced, on_devices, sharding_of
+from layouts.mesh.explicit import auto_mesh, explicit_among, inside
+from layouts.mesh.sharding import Sharded, is_asked, is_explicit, is_traced, on_devices, sharding_of
 
 
 @jax.tree_util.register_static

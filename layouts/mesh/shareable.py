@@ -9,10 +9,10 @@ from typing import Any
 
 from layouts.algebra import tied_axes, write
 from layouts.graph import Graph
+from layouts.mesh.ways import State
 from layouts.nodes import Leaf, Node, Reshape, Write
 from layouts.plan.plan import Results
 from layouts.terms import Term
-from layouts.ways import State
 
 # An axis of an output or of an input: the side, which of its leaves, which axis of it.
 Place = tuple[str, int, int]

@@ -10,9 +10,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
+from layouts.dataset.samples import Progress, Samples, nested, over, tell
 from layouts.errors import LayoutError
 from layouts.jacobian import Jacobian
-from layouts.samples import Progress, Samples, nested, over, tell
 
 
 def tangent_kernel(

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 
-from layouts.sharding import Sharded, is_explicit, sharding_of
+from layouts.mesh.sharding import Sharded, is_explicit, sharding_of
 
 
 def explicit_among(arrays: Iterable[Any], shardings: Iterable[Sharded] = ()) -> Sharded:

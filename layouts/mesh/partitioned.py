@@ -1,7 +1,7 @@
 """Programs over a mesh: no device makes the whole of a result that is split.
 
-The arrays that a result is written from are split as `layouts.splitting` says, so that the compiler
-has nothing whole to fall back to.
+The arrays that a result is written from are split as `layouts.mesh.splitting` says, so that the
+compiler has nothing whole to fall back to.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from layouts.applying import cast
 from layouts.evaluate import evaluate
-from layouts.explicit import explicit_among, inside, on_auto_axes
+from layouts.mesh.explicit import explicit_among, inside, on_auto_axes
+from layouts.mesh.sharding import Sharded, is_traced, sharding_of
+from layouts.mesh.splitting import constraints, made_apart
 from layouts.nodes import Leaf, Node, Operated
 from layouts.program import schedule
-from layouts.sharding import Sharded, is_traced, sharding_of
-from layouts.splitting import constraints, made_apart
 
 Residuals = Sequence[jax.Array]
 

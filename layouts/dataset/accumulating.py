@@ -16,11 +16,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from layouts.dataset.kernels import tangent_kernel
+from layouts.dataset.samples import Progress, Samples, nested, nothing, over, tell
 from layouts.errors import LayoutError
-from layouts.explicit import auto_mesh, explicit_among, on_auto_axes
 from layouts.jacobian import Jacobian
-from layouts.kernels import tangent_kernel
-from layouts.samples import Progress, Samples, nested, nothing, over, tell
+from layouts.mesh.explicit import auto_mesh, explicit_among, on_auto_axes
 
 
 def gram(

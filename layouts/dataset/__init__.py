@@ -1,0 +1,1 @@
+"""Products of Jacobians over a whole data set, in batches: `layouts.gram`."""
