@@ -10,6 +10,8 @@ from tests.browser import NoBrowser, launched
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Thousands of small programs are compiled here, each run once.
+jax.config.update("jax_disable_most_optimizations", True)
 
 # The first example of a test compiles, so that a time limit for each would measure the machine.
 hypothesis.settings.register_profile("layouts", deadline=None, derandomize=True)

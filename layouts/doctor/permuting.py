@@ -47,9 +47,9 @@ def of_patterns(candidate: np.ndarray, right: np.ndarray, tolerance: float) -> I
         Kind, message, correction, and how far-fetched it is.
 
     Example:
-        >>> right = np.array([[1.0, 2.0], [3.0, 4.0]])
-        >>> [words for _, words, _, _ in of_patterns(right * [[1], [0]], right, 1e-9)]
-        ['no cotangent arrives in 1 of 2 places along axis 0: 1']
+        >>> right = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+        >>> [words for _, words, _, _ in of_patterns(right * [[1], [0], [1]], right, 1e-9)]
+        ['no cotangent arrives in 1 of 3 places along axis 0: 1']
     """
     if candidate.shape != right.shape or not right.any():
         return
