@@ -2,7 +2,7 @@
 
 import importlib
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -32,10 +32,13 @@ def test_experiment_runs_alone_and_saves_what_it_found(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", everything.EXPERIMENTS)
-def test_experiment_has_a_command_line(name: str):
-    command = [sys.executable, "-m", f"experiments.{name}", "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "--small" in shown and "--out" in shown
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_experiment_has_a_command_line(name: str, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(f"experiments.{name}", run_name="__main__")
+    shown = capsys.readouterr().out
+    assert end.value.code == 0 and "--small" in shown and "--out" in shown
 
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 """Published sizes planned from shapes, and predictions held against compiled programs."""
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,9 +53,11 @@ def test_a_causal_mask_is_an_argument_and_works():
 
 
 def test_the_largest_block_is_planned_without_an_array():
+    gc.collect()
     before = sum(array.nbytes for array in jax.live_arrays())
     found = published.plan(transformers.GPT3[-1], "whole block", 1)
-    assert sum(array.nbytes for array in jax.live_arrays()) == before
+    # Less where something of an earlier test was let go meanwhile.
+    assert sum(array.nbytes for array in jax.live_arrays()) <= before
     size = transformers.GPT3[-1]
     assert found.report.dense_bytes == 4 * (size.context * size.width) ** 2
     assert found.shared.best.dense_bytes * published.DEVICES == found.report.dense_bytes
