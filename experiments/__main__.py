@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from experiments import harness, report
+from experiments import harness, report, timing
 
 # In the order of the story. Each is a module with `run(small) -> Result`, and perhaps `draw`.
 EXPERIMENTS = (
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS)
     chosen = options.parse_args(arguments)
     console, start = Console(), time.perf_counter()
+    if not chosen.small:
+        timing.keep_memory()  # works from the first computation on
     reports, failures = run_all(chosen.only, chosen, console)
     console.print()
     console.print(summary(reports, failures))

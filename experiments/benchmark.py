@@ -1,8 +1,9 @@
 """How fast is a structured Jacobian beside JAX's own and the best by hand?
 
 Dense, and as it is stored. Ratios of times in one process: all programs jitted and warm, called in
-turn, the median of many rounds. A dense result can be no faster than writing it to memory, which is
-what the hand-written optimum mostly does. The cases are in `experiments.suite`.
+turn, the median of many rounds, on memory that earlier calls have used. A dense result can be no
+faster than writing it to memory, which is what the hand-written optimum mostly does. The cases are
+in `experiments.suite`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from experiments import harness, peers, style
+from experiments import harness, peers, style, timing
 from experiments.measuring import FARTHEST_FROM_HAND, Row, measure
 from experiments.suite import CASES, Case
 
@@ -85,6 +86,7 @@ def run(
         tell: called with every case before it is measured.
     """
     claims, rows = harness.Claims(), []
+    kept = not small and timing.keep_memory()
     for case in cases:
         tell(case)
         rows.append(measure(case, small, rounds, claims))
@@ -99,7 +101,11 @@ def run(
             (*COLUMNS, *shown.values(), "asked"),
             tuple(_cells(row, tuple(shown)) for row in rows),
         ),
-        data={"goals": [asdict(goal) for goal in found], "rows": [row.record() for row in rows]},
+        data={
+            "goals": [asdict(goal) for goal in found],
+            "memory_kept": kept,
+            "rows": [row.record() for row in rows],
+        },
     )
 
 

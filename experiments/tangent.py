@@ -149,11 +149,12 @@ def check_subset(claims: Claims, params: Any, images: jax.Array, batch: int) -> 
     claims.equal(
         f"{text} Gauss-Newton matrix is that of dense Jacobians",
         as_matrix(found),
-        dense_gauss_newton(params, images),
+        jax.jit(dense_gauss_newton)(params, images),
     )
     summed = layouts.gram(logits, side="out", trace_axes=(0,), **options)
     kernel = jax.jit(summed)(params, images)
-    claims.equal(f"{text} kernel is that of dense Jacobians", kernel, dense_kernel(params, images))
+    dense = jax.jit(dense_kernel)(params, images)
+    claims.equal(f"{text} kernel is that of dense Jacobians", kernel, dense)
     whole = jax.jit(layouts.gram(logits, side="out", **options))(params, images[:11])
     inner = jax.jit(layouts.gram(logits, side="in", in_axes=SHARED))(params, images[:11])
     size = 11 * WIDTHS[-1]
@@ -172,10 +173,14 @@ def check_whole(
     def network(params: Any) -> jax.Array:
         return jax.vmap(logits, SHARED)(params, images)
 
-    outputs, pushed = jax.jvp(network, (params,), (direction,))
-    slope = jax.vmap(jax.grad(jax.nn.logsumexp))
-    _, curved = jax.jvp(slope, (outputs,), (pushed,))
-    (pulled,) = jax.vjp(network, params)[1](curved)
+    @jax.jit
+    def product(direction: Any) -> Any:
+        outputs, pushed = jax.jvp(network, (params,), (direction,))
+        slope = jax.vmap(jax.grad(jax.nn.logsumexp))
+        _, curved = jax.jvp(slope, (outputs,), (pushed,))
+        return jax.vjp(network, params)[1](curved)[0]
+
+    pulled = product(direction)
     flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(direction)])
     claims.equal(
         f"over {len(images):,} digits, Gauss-Newton times v is jax.vjp of H of jax.jvp of v",
@@ -183,10 +188,8 @@ def check_whole(
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(pulled)]),
         1e-10,
     )
-    norms = [
-        float(jnp.sum(dense_jacobian(params, images[n : n + 1]) ** 2))
-        for n in (0, -1 + len(images))
-    ]
+    squares = jax.jit(lambda images: jnp.sum(dense_jacobian(params, images) ** 2, (1, 2)))
+    norms = squares(images[np.array([0, -1])])
     claims.equal(
         "and the kernel's ends are the squares of samples' Jacobians",
         kernel[[0, -1], [0, -1]],

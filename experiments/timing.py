@@ -1,5 +1,6 @@
 """Times of several programs against each other, and what it takes to compile them."""
 
+import ctypes
 import random
 import statistics
 import time
@@ -11,6 +12,28 @@ import jax
 FEWEST = 3  # measurements of a call, however long it takes
 SLOW = 0.1  # seconds; what takes longer does not feel what ran before it
 LONG = 0.5  # seconds of a compilation that is not repeated
+
+# What glibc's `mallopt` calls them: where freed memory goes back, and from where it comes.
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
+MOST = 2**31 - 1
+
+
+def keep_memory() -> bool:
+    """Keep what programs free, so that they are timed on memory that is warm as they are.
+
+    Else a large result is written to pages that the system has to hand out first, at several times
+    the cost of writing it, or to pages kept from before: which of both is chance. It depends on
+    what ran earlier, and is no program's own doing.
+
+    Returns:
+        Whether the C library lets it be set: glibc does.
+    """
+    try:
+        library = ctypes.CDLL(None)
+        asked = ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, MOST))
+        return sum(library.mallopt(*setting) for setting in asked) == len(asked)
+    except (AttributeError, OSError, TypeError):
+        return False
 
 
 def interleaved(

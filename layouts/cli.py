@@ -366,16 +366,16 @@ def _serve(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         remedy = 'install it by pip install "layouts[explorer]"'
         raise LayoutError("layouts serve", "the extra explorer", str(error), remedy) from error
-    if arguments.function is None:
-        if arguments.wrt is not None:
-            raise LayoutError("--wrt", "a function first", "none", "name one, or leave --wrt out")
+    text, shapes = (arguments.function or "").strip(), _bindings(arguments.shapes)
+    if arguments.function is None and arguments.wrt is not None:
+        raise LayoutError("--wrt", "a function first", "none", "name one, or leave --wrt out")
+    own = ((text, shapes),) if ":" in text else ()
+    with serving.prepared(own, arguments.time_limit) as worker:  # before their module uses JAX
         start = serving.Start()
-    else:
-        with redirect_stdout(sys.stderr):
-            loaded = load(arguments.function, _bindings(arguments.shapes))
-        start = serving.Start.of(loaded, arguments.wrt)
-    limit, opened = arguments.time_limit, not arguments.no_open
-    serving.serve(start, port=arguments.port, limit=limit, opened=opened)
+        if arguments.function is not None:
+            with redirect_stdout(sys.stderr):
+                start = serving.Start.of(load(text, shapes), arguments.wrt)
+        serving.serve(start, worker, port=arguments.port, opened=not arguments.no_open)
 
 
 def _backward(text: str, loaded: Loaded, cotangent: str | None) -> Any:

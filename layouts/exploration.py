@@ -393,7 +393,7 @@ def run(call: Callable[[], Any], purpose: str, *, last: bool = False) -> Any:
         received = f"{type(error).__name__}: {shorten(reason, 200)}"
         remedy = "change it, or the shapes"
         if isinstance(error, NEEDS_NUMBERS):
-            remedy = "write it with jax.numpy in place of numpy"
+            remedy = "write it with jax.numpy in place of numpy, and jnp.where in place of if"
         raise LayoutError("function", f"one that can {purpose}", received, remedy) from error
 
 

@@ -334,6 +334,20 @@ class Write(Node):
         return (Write, self.shape, self.patterns)
 
 
+@dataclass(frozen=True)
+class Band:
+    """Where `step·i + start ≤ j < step·i + start + width`, of `outs` places i and `ins` labels j.
+
+    A sum over a window that moves on by `step`, or over all that came before.
+    """
+
+    outs: int
+    ins: int
+    start: int
+    step: int
+    width: int
+
+
 @dataclass(frozen=True, eq=False)
 class Operator:
     """A linear map known by applying it: exact, though its entries are written nowhere.
@@ -358,6 +372,8 @@ class Operator:
         no_matrix: whether a matrix may not do for it, so that it has to be applied to the whole of
             what meets it: it conjugates, it is a sum over the devices of a mesh, or it is a rule of
             the user's own for cotangents, which need not be linear (clipped gradients).
+        ones: where its matrix is one, as masks of places × labels, one for each axis in turn; None
+            where it has other entries than zeros and ones.
     """
 
     name: str
@@ -372,6 +388,7 @@ class Operator:
     entries: tuple[Any, ...] | None = None
     matrix_by: str | None = None
     no_matrix: bool = False
+    ones: tuple["Band", ...] | None = None
 
     @property
     def reverse_only(self) -> bool:

@@ -7,7 +7,7 @@ places instead.
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from math import prod
 
@@ -104,6 +104,7 @@ def written(node: Write, operands: Sequence[jax.Array], in_one_pass: bool = Fals
 def _sum(parts: Sequence[_Part], in_one_pass: bool) -> jax.Array:
     """The sum of terms on the same digits."""
     if len(parts) > 1 and not in_one_pass and all(part.runs for part in parts):
+        parts = _joined(parts)
         placed = jnp.zeros(parts[0].shape, jnp.result_type(*(part.array for part in parts)))
         return reduce(lambda found, part: _placed(part, found), parts, placed)
     total: jax.Array | None = None
@@ -112,6 +113,24 @@ def _sum(parts: Sequence[_Part], in_one_pass: bool) -> jax.Array:
         total = _added(part, total, apart, len(parts) == 1 and part.shift is not None)
     assert total is not None
     return total
+
+
+def _joined(parts: Sequence[_Part]) -> list[_Part]:
+    """Terms tied by the same deltas as one: their entries are added before they are placed."""
+    found: dict[Indices, _Part] = {}
+    for part in parts:
+        digits = part.pattern.digits
+        found[digits] = _both(found[digits], part) if digits in found else part
+    return list(found.values())
+
+
+def _both(one: _Part, other: _Part) -> _Part:
+    """The sum of two terms tied by the same deltas, over the indices of both."""
+    listed = [part.pattern.value or () for part in (one, other)]
+    union = tuple(sorted({*listed[0], *listed[1]}, key=one.pattern.digits.index))
+    arrays = (expand(part.array, n, union) for part, n in zip((one, other), listed, strict=True))
+    pattern = replace(one.pattern, value=union, coefficient=1)
+    return _Part(pattern, operator.add(*arrays), ())
 
 
 def _apart(one: _Part, other: _Part) -> bool:

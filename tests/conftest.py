@@ -1,5 +1,6 @@
 """Every test runs in float64, with implicit rank promotion an error."""
 
+import gc
 import os
 
 import hypothesis
@@ -10,12 +11,39 @@ from tests.browser import NoBrowser, launched
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Thousands of small programs are compiled here, each run once.
+# Most of a run's time is the compiler's, in thousands of small programs run once each. The older
+# emitters of fused loops compile in half the time; a JAX that has them no more ignores the option.
+# Set before the first compilation, and inherited by processes that a test starts.
 jax.config.update("jax_disable_most_optimizations", True)
+SOONER = "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {SOONER}".strip()
 
 # The first example of a test compiles, so that a time limit for each would measure the machine.
 hypothesis.settings.register_profile("layouts", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("layouts")
+
+
+# A trace allocates much and leaves few cycles: the default makes collecting a tenth of the time.
+gc.set_threshold(50_000, 20, 50)
+
+# The longest files, longest first: begun last, one would keep a worker while the others idle.
+LONGEST = (
+    *("test_cases", "test_sweep", "test_experiments", "test_doctor", "test_rules_selecting"),
+    *("test_jacobian", "test_composition", "test_doctor_edits", "test_derive_show"),
+    *("test_explorer_page", "test_explorer_server", "test_sharding", "test_store", "test_rules"),
+    *("test_scale", "test_streaming", "test_transforms", "test_fuzz", "test_modules"),
+)
+
+
+def pytest_configure(config):
+    """Files go to workers in the order of their collection, not by their numbers of tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files come first."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -59,6 +59,12 @@ def jacobians(tree: Any) -> list[Jacobian]:
     return jax.tree.leaves(tree, is_leaf=is_jacobian)
 
 
+def tables_of(J: Jacobian) -> dict[int, np.ndarray]:
+    """The places that a Jacobian's lookups list, by the number of the array."""
+    found = (s.table for term in J.terms for s in term.selections if s.table is not None)
+    return {node.index: np.asarray(J.arrays[node.index]) for node in found}
+
+
 def densified(tree: Any) -> Any:
     """A structured result as the dense pytree."""
     return jax.tree.map(lambda J: J.dense(), tree, is_leaf=is_jacobian)

@@ -35,10 +35,10 @@ def loss(outputs, params, x, y):
 
 def dense(x=X, y=Y):
     """Samples × outputs × weights, in the order of the leaves."""
-    tree = jax.jacrev(jax.vmap(network, AXES))(PARAMS, x, y)
+    tree = jax.jit(jax.jacrev(jax.vmap(network, AXES)))(PARAMS, x, y)
     n = len(x)
     return {
-        out: jnp.concatenate([leaf.reshape(n, -1, leaf_size(leaf, n, out)) for leaf in row], -1)
+        out: np.concatenate([leaf.reshape(n, -1, leaf_size(leaf, n, out)) for leaf in row], -1)
         for out, row in ((out, jax.tree.leaves(tree[out])) for out in tree)
     }
 
@@ -54,7 +54,7 @@ def matrix(tree):
 
 
 def test_gauss_newton_over_batches_and_a_rest():
-    rows = jnp.concatenate([*dense().values()], axis=1)
+    rows = np.concatenate([*dense().values()], axis=1)
     expected = np.einsum("nap,naq->pq", rows, rows)
     for size in (None, 4, 11):
         found = jax.jit(gram(network, side="in", in_axes=AXES, batch_size=size))(PARAMS, X, Y)
@@ -63,13 +63,17 @@ def test_gauss_newton_over_batches_and_a_rest():
 
 
 def test_gauss_newton_with_the_hessian_of_a_loss():
-    outputs = jax.vmap(network, AXES)(PARAMS, X, Y)
-    H = jax.vmap(jax.hessian(loss), (0, *AXES))(outputs, PARAMS, X, Y)
-    J = jax.vmap(jax.jacrev(network), AXES)(PARAMS, X, Y)
+    @jax.jit
+    def derivatives(params, x, y):
+        outputs = jax.vmap(network, AXES)(params, x, y)
+        H = jax.vmap(jax.hessian(loss), (0, *AXES))(outputs, params, x, y)
+        return H, jax.vmap(jax.jacrev(network), AXES)(params, x, y)
+
+    H, J = jax.tree.map(np.asarray, derivatives(PARAMS, X, Y))
     expected = 0
     for a, width in (("logits", "a"), ("size", "")):
         for b, other in (("logits", "b"), ("size", "")):
-            part = jnp.einsum(
+            part = np.einsum(
                 f"n{width}kl,n{width}{other},n{other}m->klm", J[a]["W"], H[a][b], J[b]["b"]
             )
             expected = expected + part
@@ -84,7 +88,7 @@ def test_the_kernel_by_pairs_of_batches():
     for size in (None, 4):
         kernel = jax.jit(gram(network, in_axes=AXES, batch_size=size))(PARAMS, X, Y)
         for a, b in (("logits", "logits"), ("logits", "size"), ("size", "logits")):
-            expected = jnp.einsum("nap,mbp->namb", rows[a], rows[b])
+            expected = np.einsum("nap,mbp->namb", rows[a], rows[b])
             found = kernel[a][b]
             assert found.shape == (SAMPLES, *[2] * (a == "logits"), SAMPLES, *[2] * (b == "logits"))
             np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-12, atol=1e-12)
@@ -96,7 +100,7 @@ def test_axes_of_the_output_are_traced_and_samples_may_be_columns():
 
     rows = dense()["logits"]
     found = gram(logits, 1, in_axes=(1, None), batch_size=4, trace_axes=(0,))(X.T, PARAMS)
-    np.testing.assert_allclose(found, jnp.einsum("nap,map->nm", rows, rows), rtol=1e-12)
+    np.testing.assert_allclose(found, np.einsum("nap,map->nm", rows, rows), rtol=1e-12)
 
 
 def test_several_arguments_and_each_sample_its_matrix():
@@ -107,9 +111,9 @@ def test_several_arguments_and_each_sample_its_matrix():
     xs = jnp.asarray(RNG.normal(size=(3, 4, 2)))  # samples along the middle
     both = gram(function, (2, 0), "in", in_axes=(None, 1, None), batch_size=3)
     found = jax.jit(both)(v, xs, W)
-    by_W, by_v = jax.jacrev(jax.vmap(function, (None, 1, None)), (2, 0))(v, xs, W)
-    np.testing.assert_allclose(found[0][1], jnp.einsum("nakl,nam->klm", by_W, by_v), rtol=1e-12)
-    np.testing.assert_allclose(found[1][1], jnp.einsum("nak,nal->kl", by_v, by_v), rtol=1e-12)
+    by_W, by_v = jax.jit(jax.jacrev(jax.vmap(function, (None, 1, None)), (2, 0)))(v, xs, W)
+    np.testing.assert_allclose(found[0][1], np.einsum("nakl,nam->klm", by_W, by_v), rtol=1e-12)
+    np.testing.assert_allclose(found[1][1], np.einsum("nak,nal->kl", by_v, by_v), rtol=1e-12)
 
 
 def test_it_is_the_gram_of_the_jacobian_of_all_samples():
@@ -212,7 +216,7 @@ print(json.dumps(found))
 
 
 def test_over_devices():
-    flags = "--xla_force_host_platform_device_count=8"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
     command = [sys.executable, "-c", OVER_DEVICES]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 from math import prod
 
 import hypothesis.strategies as st
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,7 +118,8 @@ def agree(terms, pool, expected, out_shape, in_shape):
 
 def written(terms, pool, out_shape, in_shape):
     """The dense array as the engine writes it."""
-    (array,) = evaluate([algebra.write(terms, (*out_shape, *in_shape), 8)], pool.arrays)
+    node = algebra.write(terms, (*out_shape, *in_shape), 8)
+    (array,) = jax.jit(lambda arrays: evaluate([node], arrays))(pool.arrays)
     return np.asarray(array, float)
 
 

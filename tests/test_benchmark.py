@@ -1,5 +1,7 @@
 """The benchmark's judgement: on times that are given, and on the list of its cases."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -70,3 +72,25 @@ def test_the_suite_is_broad():
 
 def test_peers_name_cases_that_exist():
     assert {*peers.IN_TORCH, *peers.ASDEX_LEFT_OUT} <= {case.name for case in CASES}
+
+
+FAULTS = """
+import resource
+import jax
+from experiments import timing
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    jax.block_until_ready(program(number))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+kept, number = timing.keep_memory(), jax.numpy.float32(2)
+program = jax.jit(lambda x: jax.numpy.full((2**20, 10), x))
+print(kept, min(faults() for _ in range(20)))
+"""
+
+
+def test_results_are_written_to_memory_that_is_kept():
+    ran = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    kept, faults = ran.stdout.split()
+    assert kept == "False" or int(faults) < 100  # of the 10,240 pages of a result

@@ -77,6 +77,20 @@ def test_the_right_and_the_wrong_formula_stand_side_by_side():
     assert finding.inputs > 2 and finding.residual < 1e-9 < finding.next_best
 
 
+@pytest.mark.parametrize(
+    ("formula", "wrong", "factor"),
+    [
+        ("-dD @ X.T", "-∂L/∂D Xᵀ", "-1"),
+        ("dD @ X.T / 3", "1/3 ∂L/∂D Xᵀ", "0.3333"),
+        ("pi * dD @ X.T", "", "3.142"),
+    ],
+)
+def test_a_constant_stands_in_the_wrong_formula(formula, wrong, factor):
+    (finding, *_) = diagnose(product, formula.replace("pi", repr(np.pi)), *matrices()).findings
+    assert finding.wrong == (wrong and f"∂L/∂W = {wrong}")
+    assert f"all by a factor of {factor};" in finding.where
+
+
 def test_an_array_is_a_candidate_at_its_cotangent():
     W, X = matrices(4, 3, 5)
     G = normal(4, 5)

@@ -1,18 +1,22 @@
 """Mistakes on functions that no list of layers has: each family of edits finds its own."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from layouts.doctor import diagnose
+from layouts.doctor.listing import listing
 from layouts.doctor.named import Named, product, summed, together
 from layouts.doctor.orders import reorders
 from layouts.doctor.replay import Replay
-from layouts.doctor.reruns import MOST_RERUNS, of_reruns
+from layouts.doctor.reruns import MOST_RERUNS, changes
 from layouts.doctor.rewrites import Rewrite
+from layouts.doctor.screening import Screen
 from layouts.doctor.swaps import Swap
-from layouts.doctor.tape import Tape, listing
+from layouts.doctor.tape import Tape
 from tests.mistakes import cases
 
 
@@ -328,6 +332,71 @@ def test_the_number_of_changes_is_bounded_by_the_steps():
     for depth in (2, 4, 8, 16):
         weights = [normal(5, 5, seed=n) for n in range(depth)]
         tape, _ = run_of(deep, normal(5), *weights)
-        counts.append(len(of_reruns([Replay(tape)], 0)))
+        counts.append(len(changes(Replay(tape))))
         assert counts[-1] <= min(MOST_RERUNS, 250 * len(tape.listing.steps))
     assert counts[0] < counts[1]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A guess of known numbers."""
+
+    array: np.ndarray
+    rank: int = 1
+    kind: str = "sign"
+    parts: tuple = ()
+
+    def value(self, number):
+        return self.array
+
+    def formula(self):
+        return ""
+
+
+def screened(right, given, *guesses):
+    screen = Screen(given, right, 1e-6)
+    return screen, [screen.scored(Fixed(right + change, rank)) for change, rank in guesses]
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (211, 97)])  # the larger one is compared in part
+def test_two_changes_that_add_up_are_found_among_others(shape):
+    rng = np.random.default_rng(0)
+    right, *changes = rng.standard_normal((41, *shape))
+    few = np.zeros(shape)
+    few[3, 2] = 5.0  # one entry of 20,467 that is off
+    changes += [few]
+    screen, scored = screened(right, right + changes[11] + few, *((c, 1) for c in changes))
+    found = screen.side_by_side(scored)
+    assert [(one.array.tobytes(), other.array.tobytes()) for one, other, _ in found] == [
+        ((right + changes[11]).tobytes(), (right + few).tobytes())
+    ]
+
+
+def test_of_guesses_of_the_same_numbers_the_least_far_fetched_stays():
+    rng = np.random.default_rng(0)
+    right, *changes = rng.standard_normal((6, 5, 4))
+    rounding = 1e-9 * rng.standard_normal((5, 4))
+    guesses = [(c + n * rounding, rank) for c in changes for n, rank in enumerate((4, 2, 3))]
+    screen, scored = screened(right, right + 1, *guesses)
+    kept = screen.distinct(scored)
+    assert [entry[0].rank for entry in kept] == [2] * len(changes)
+    assert len({entry[0].array.tobytes() for entry in kept}) == len(changes)
+
+
+def test_a_guess_that_differs_from_the_truth_where_the_candidate_does_is_kept():
+    right = np.random.default_rng(0).standard_normal((300, 200))
+    given = right.copy()
+    given[17, 5] += 1.0
+    screen, (scored,) = screened(right, given, (given - right, 1))
+    assert scored is not None and scored[2] < 1e-12
+    assert screen.scored(Fixed(right)) is None
+
+
+@pytest.mark.parametrize("fun", [jax.nn.relu, jax.nn.relu6])
+def test_rules_of_functions_are_run_in_numpy(fun):
+    (step,) = listing(fun, [normal(5, 3)]).steps
+    x = 4 * np.asarray(normal(5, 3))
+    x[0, 0] = 0.0  # where the rule is not the slope of max(x, 0)
+    np.testing.assert_allclose(step.rule.value(x), fun(x), atol=1e-12)
+    slope = jax.jvp(fun, (x,), (np.ones_like(x),))[1]
+    np.testing.assert_allclose(step.rule.slope(x), slope, atol=1e-12)

@@ -150,20 +150,23 @@ def test_under_the_callers_trace(name):
     args = case.args()
     stacked = jax.tree.map(lambda a: jnp.stack([a, 1.5 * a]), args)
 
-    def twice(transform):
-        return jax.jit(jax.vmap(transform(case.function, case.argnums)))(*stacked)
+    transforms = layouts.jacobian, jax.jacrev
 
-    assert_same(twice(layouts.jacobian), twice(jax.jacrev))
+    @jax.jit
+    def twice(*stacked):
+        return [jax.vmap(of(case.function, case.argnums))(*stacked) for of in transforms]
+
+    assert_same(*twice(*stacked))
 
     def loss(transform):
         def total(*args):
             leaves = jax.tree.leaves(transform(case.function, case.argnums)(*args))
             return sum(jnp.sum(jnp.sin(leaf)) for leaf in leaves)
 
-        return jax.jit(jax.grad(total, case.argnums))(*args)
+        return jax.grad(total, case.argnums)
 
     if name != "scan":  # JAX's own second derivative of this one takes its time
-        assert_same(loss(layouts.jacobian), loss(jax.jacrev))
+        assert_same(*jax.jit(lambda *args: [loss(of)(*args) for of in transforms])(*args))
 
 
 @pytest.mark.parametrize("name", ["W X by W", "identity", "softmax", "pad"])
@@ -175,6 +178,39 @@ def test_sharded_inputs(name):
     args = jax.device_put(case.args(), where)
     found = jax.jit(layouts.jacobian(case.function, case.argnums))(*args)
     assert_same(found, expected(case))
+
+
+def window(x, **how):
+    return jax.lax.reduce_window(x, 0.0, jax.lax.add, (2, 3), **how)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (jnp.cumsum, (7,)),
+        (lambda x: jnp.cumsum(x, 1), (3, 5)),
+        (lambda x: jax.lax.cumsum(x, 0, reverse=True), (5, 3)),
+        (lambda x: window(x, window_strides=(1, 2), padding="VALID"), (5, 7)),
+        (lambda x: window(x, window_strides=(3, 2), padding="SAME"), (5, 7)),
+        (lambda x: window(x, window_strides=(1, 1), padding=((2, 3), (4, 0))), (5, 7)),
+        (lambda x: window(x, window_strides=(1, 3), padding=((0, 1), (-2, 3))), (5, 7)),
+    ],
+)
+def test_sums_of_windows_are_counted_out(function, shape):
+    """Their matrices are comparisons of places: nothing is summed to write them."""
+    x = normal(0, *shape)
+    transform = layouts.jacobian(lambda x: function(x), order="forward")
+    np.testing.assert_array_equal(transform(x), jax.jacrev(function)(x))
+    program = str(jax.make_jaxpr(lambda x: transform(x))(x))
+    assert program.count("cumsum[") + program.count("reduce_window_sum[") <= 1  # the value's own
+
+
+def test_a_window_with_holes_is_applied():
+    def function(x):
+        return window(x, window_strides=(1, 1), padding="SAME", window_dilation=(1, 2))
+
+    x = normal(0, 5, 7)
+    np.testing.assert_array_equal(layouts.jacobian(function)(x), jax.jacrev(function)(x))
 
 
 def test_the_table_is_large_enough():

@@ -437,6 +437,17 @@ def test_sliders_weigh_chains_as_the_library_does(opened):
         wanted = [multiplications((size, 40, 5, 7), o) for o in ("forward", "reverse", "optimal")]
         sync_api.expect(page.locator(".orders .total")).to_have_text([f"{n:,}" for n in wanted])
     assert page.locator(".curve svg path").count() >= 4
+    held = []  # one question at a time, so that the picture moves while a slider does
+    page.route("**/api/chain", lambda route: held.append(route))
+    for size in (4, 5, 6):
+        page.locator(".sliders input").first.fill(str(size))
+        page.wait_for_timeout(50)
+    assert len(held) == 1
+    for place, size in enumerate((4, 6)):
+        held[place].continue_()
+        total = f"{multiplications((size, 40, 5, 7), 'forward'):,}"
+        sync_api.expect(page.locator(".orders .total").first).to_have_text(total)
+    page.unroute("**/api/chain")
     page.get_by_label("The size that varies").select_option("2")
     page.reload()
     sync_api.expect(page.get_by_label("The size that varies")).to_have_value("2")

@@ -1,6 +1,7 @@
 """What the explorer's page is told, held against JAX and the library."""
 
 import json
+import re
 import typing
 from functools import cache
 
@@ -384,6 +385,35 @@ def test_what_is_whole_passes_no_gradient_on():
     held = layouts.explore(lambda x, t: x[t], jnp.arange(5.0), jnp.array([4, 1]))
     gradients = [v["gradient"] for v in held.ask("view", held._state)["graph"]["vertices"]]
     assert gradients[0]["text"] == "∂L/∂x = one_hot(c1, 5)ᵀ ∂L/∂D"
+
+
+def test_what_definitions_are_made_of_stands_before_them():
+    def often(x):
+        return jax.lax.fori_loop(0, 5, lambda _, y: 1.1 * jnp.sin(y), x)
+
+    view = layouts.explore(often, jnp.arange(5.0)).ask(
+        "view", {"source": {"kind": "function", "name": "often"}}
+    )
+    names = [array["name"] for array in view["arrays"] if array["role"] == "intermediate"]
+    for place, array in enumerate(view["arrays"][1:-1]):
+        later = names[place:]
+        body = array["formula"]["text"].partition(" = ")[2]
+        assert not any(re.search(rf"\b{name}\b", body) for name in later), (names, body)
+    assert len(names) > 1
+
+
+def test_a_function_is_written_of_its_inputs_where_that_is_short():
+    def layers(count):
+        def layered(W, x):
+            for _ in range(count):
+                x = jnp.tanh(W @ x)
+            return x
+
+        found = layouts.explore(layered, jnp.eye(3), jnp.arange(3.0), wrt="x")
+        return found.ask("view", found._state)["function"]["text"]
+
+    assert layers(1) == "D = tanh(W x)"
+    assert layers(9) == "D = tanh(z9)"
 
 
 def summed(tree):

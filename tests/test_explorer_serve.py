@@ -12,8 +12,11 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import jax
 import pytest
 
+from layouts.explorer.computing import Setup
+from layouts.explorer.forking import forked
 from layouts.explorer.refusals import MOST_BYTES
 from tests import explorer_served
 from tests.explorer_served import ROOT, until
@@ -68,6 +71,15 @@ SEED = {"source": {"kind": "expression", "text": "W @ X"}, "shapes": {"W": [4, 3
 def test_the_address_has_a_token_and_the_state(served):
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{43,}#.*", served.url)
     assert served.fragment == "function=mine%3Aslow"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied there")
+def test_the_first_worker_is_a_copy_that_has_nothing_to_import(served):
+    (worker,) = served.workers()
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (worker, served.process.pid)]
+    assert commands[0] == commands[1]
+    jax.numpy.zeros(1)  # with it JAX has threads, which no copy would have
+    assert forked(Setup()) is None
 
 
 def test_it_listens_on_this_machine_alone(served):
@@ -135,6 +147,7 @@ def test_what_takes_too_long_is_stopped(served):
 
 
 def test_a_worker_that_is_killed_comes_back(served):
+    assert served.ask("view", {**SEED, "seed": 7})[0] == 200  # it has started, and answered
     (before,) = served.workers()
     os.kill(before, signal.SIGKILL)
     assert until(lambda: before not in served.workers())
@@ -212,7 +225,8 @@ async def nothing(self, sockets):
         one.close()
 
 serving._Server.serve = nothing
-serving.serve(serving.Start("wrt=W"), port=0)
+with serving.prepared() as worker:
+    serving.serve(serving.Start("wrt=W"), worker, port=0)
 while not opened:
     time.sleep(0.05)
 print(opened[0])

@@ -14,7 +14,7 @@ from layouts.explorer.computing import Setup
 from layouts.explorer.export import modules
 from layouts.explorer.refusals import MOST_BYTES, Refused, read_object
 from layouts.explorer.safety import HEADERS, Door, same
-from layouts.explorer.server import DEFAULTS, Answers, application
+from layouts.explorer.server import Answers, application
 from layouts.explorer.worker import MOST_WAITING, Worker
 
 PORT = 8123
@@ -538,37 +538,6 @@ def test_answers_are_kept_but_times_and_errors(name, reply, times):
     for body in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 2}):
         assert asyncio.run(answers.ask(name, body)) == reply
     assert worker.count == times
-
-
-class Late(Counting):
-    """A worker that has to start."""
-
-    async def ask(self, name, body):
-        await asyncio.sleep(0.2)
-        return await super().ask(name, body)
-
-
-FIRST = {"source": {"kind": "gallery", "name": "one"}}
-ROWS = json.dumps({"rows": [FIRST]}).encode()
-
-
-def test_what_the_page_begins_with_waits_for_no_worker():
-    async def run(view):
-        def compute(name, body):
-            return ROWS if name == "gallery" else view(body)
-
-        worker = Late((200, b"the worker's"))
-        answers = Answers(worker)
-        answers.foresee(compute, {})
-        body = {**DEFAULTS, **FIRST}
-        asked = await asyncio.gather(*(answers.ask("view", body) for _ in range(2)))
-        found = [*asked, await answers.ask("view", body), await answers.ask("gallery", {})]
-        return [answer for _, answer in found]
-
-    assert asyncio.run(run(lambda body: b"seen")) == [b"seen"] * 3 + [ROWS]
-    assert asyncio.run(run(lambda body: 1 / 0)) == [b"the worker's"] * 3 + [ROWS]
-    late = asyncio.run(run(lambda body: time.sleep(0.6) or b"seen"))
-    assert late == [b"the worker's"] * 3 + [ROWS]
 
 
 def test_no_more_is_kept_than_fits(monkeypatch):

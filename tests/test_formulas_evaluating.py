@@ -279,6 +279,20 @@ def test_what_does_not_fit_is_refused(text):
     assert "~" not in str(caught.value)
 
 
+LEFT = {
+    "∂L/∂W[k,l] = δ[k,l]": np.eye(4, 3),
+    "dL/dW[k,l] = r[(k,l)]": np.arange(12.0).reshape(4, 3),
+    "∂L/∂x[k] = Σ_u r[(k,u)]": np.arange(12.0).reshape(3, 4).sum(axis=1),
+    "∂b[0]/∂x[k] = x[k]": np.asarray(GIVEN["x"]),
+}
+
+
+@pytest.mark.parametrize("text", LEFT)
+def test_the_left_side_tells_how_far_letters_run(text):
+    value = evaluate(parse(text), {**GIVEN, "r": np.arange(12.0)})
+    np.testing.assert_allclose(value, LEFT[text])
+
+
 def test_a_result_must_have_every_free_letter():
     with pytest.raises(LayoutError, match="add j"):
         evaluate(parse("W[i,j]"), GIVEN, [Letter("i")])

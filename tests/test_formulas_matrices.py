@@ -124,12 +124,15 @@ def test_a_letter_that_is_no_axis_is_not_summed():
     assert matrix_form([Summand(factors=(Entry(Name("X"), (i, j)),))], (i,)) is None
 
 
-def test_an_entry_outside_of_its_array_has_no_form():
-    """Of `x[:3]` the derivative by x is zero beyond: an entry past the end, no vector."""
-    k = Letter("k", 5)
+@pytest.mark.parametrize(("size", "form"), [(3, "I₅[:3]ᵀ g"), (5, "g"), (7, "g[:5]")])
+def test_an_entry_outside_of_its_array_is_zero(size, form):
+    """Of `x[:3]` the derivative by x is zero beyond: rows of the identity spread it out."""
+    k, g = Letter("k", 5), np.random.default_rng(2).standard_normal(size)
     summand = Summand(factors=(Entry(Name("g"), (k,)),))
-    assert matrix_form([summand], (k,), {Name("g"): (3,)}.get) is None
-    assert matrix_form([summand], (k,), {Name("g"): (5,)}.get) == Name("g")
+    found = matrix_form([summand], (k,), lambda part: np.shape(evaluate(part, {"g": g})))
+    assert text(found) == form
+    wanted = np.concatenate([g, np.zeros(5)])[:5]
+    np.testing.assert_allclose(evaluate(parse(text(found)), {"g": g}), wanted)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """`identify`: which conventions an array is in, on functions that tell them apart."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,8 +36,10 @@ FUNCTIONS = {  # case → function, its point, the one argument that the derivat
 }
 
 
-def derivative_of(fun, point):
-    value, dense = fun(*point), jax.jacrev(fun)(*point)
+@cache
+def derivative_of(case):
+    fun, point = FUNCTIONS[case]
+    value, dense = jax.jit(lambda *point: (fun(*point), jax.jacrev(fun)(*point)))(*point)
     return np.asarray(dense), value.shape, np.shape(point[0])
 
 
@@ -49,7 +53,7 @@ def written(convention, dense, out_shape, in_shape):
 @pytest.mark.parametrize("case", FUNCTIONS)
 def test_exactly_the_conventions_that_write_it_so_are_found(case):
     fun, point = FUNCTIONS[case]
-    derivative = derivative_of(fun, point)
+    derivative = derivative_of(case)
     every = [*PLAIN, *TEXTBOOKS.values()]
     arrays = [written(convention, *derivative) for convention in every]
     for array in (array for array in arrays if array is not None):
@@ -80,7 +84,7 @@ def test_jax_order_is_a_convention_too():
 @given(st.sampled_from(list(FUNCTIONS)), st.sampled_from(PLAIN), st.data())
 def test_a_wrong_array_is_in_no_convention(case, convention, data):
     fun, point = FUNCTIONS[case]
-    array = np.array(written(convention, *derivative_of(fun, point)))
+    array = np.array(written(convention, *derivative_of(case)))
     place = data.draw(st.integers(0, array.size - 1))
     array.flat[place] += 1e-3 * np.max(np.abs(array))
     assert identify(array, fun, *point) == []

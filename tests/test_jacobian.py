@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layouts import Convention, Jacobian, LayoutError, arrange, chains, jacobian
-from layouts.terms import check
-from tests.cases import CASES, arrays
+from tests.cases import arrays
 from tests.laws import stacked
 from tests.oracle import BY_NAME, assert_close, assert_same, expected, jacobians, structured_of
 from tests.strategies import programs
@@ -146,7 +145,8 @@ def test_transposes_and_grams(name):
         assert_close(view["T.T"], view["dense"])
         assert_close(view["gram out"], jnp.asarray(matrix @ matrix.T))
         assert_close(view["gram in"], jnp.asarray(matrix.T @ matrix))
-        assert J.gram().shape == J.out_shape * 2 and J.gram("in").shape == J.in_shape * 2
+        out, into = jax.eval_shape(lambda J: (J.gram(), J.gram("in")), J)
+        assert out.shape == J.out_shape * 2 and into.shape == J.in_shape * 2
 
 
 @pytest.mark.parametrize("name", SAMPLE)
@@ -167,28 +167,9 @@ def test_diagonals_blocks_and_sparse_arrays(name):
             assert blocks.shape == wanted.shape
             assert_close(blocks, jnp.asarray(wanted))
         if J.out_shape == J.in_shape:
-            square = dense.reshape(J.matrix().shape)
+            square = dense.reshape(view["numerator rows"].shape)
             wanted = np.diagonal(square).reshape(J.out_shape)
             assert_close(view["diagonal"], jnp.asarray(wanted))
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_invariants(case):
-    for J in jacobians(structured_of(case)):
-        assert J.shape == J.out_shape + J.in_shape and J.ndim == len(J.shape)
-        assert J.nbytes == sum(array.nbytes for array in J.arrays)
-        real = not jnp.issubdtype(J.dtype, jnp.complexfloating)
-        for term in J.terms:
-            check(term)
-            assert term.coefficient != 0
-            assert not (real and isinstance(term.coefficient, complex))
-            for factor in term.factors:
-                assert J.arrays[factor.node.index].shape == factor.node.shape
-        used = {factor.node.index for term in J.terms for factor in term.factors}
-        selections = [s for term in J.terms for s in term.selections]
-        assert not (real and any(jnp.iscomplexobj(array) for array in J.arrays))
-        used |= {s.table.index for s in selections if s.table is not None}
-        assert used == set(range(len(J.arrays)))
 
 
 @settings(quick, max_examples=15)
@@ -198,15 +179,14 @@ def test_laws_on_random_functions(data):
     first = data.draw(programs(most_steps=4))
     args = first.args()[:1]
     rest = first.args()[1:]
-    K = structured(lambda x: first(x, *rest)[0], *args)
+    middle = jax.eval_shape(first, *args, *rest)[0].shape
     m = data.draw(st.sampled_from([2, 3, 5]))
-    weight = normal(m, *K.out_shape)
-    J = structured(
-        lambda y: jnp.tanh(jnp.tensordot(weight, y, y.ndim)) * jnp.sum(y), normal(*K.out_shape)
-    )
-    H = structured(lambda z: jnp.outer(z, z), normal(m))
+    weight = normal(m, *middle)
 
-    def laws(H, J, K):
+    def laws(x, y, z):
+        K = structured(lambda x: first(x, *rest)[0], x)
+        J = structured(lambda y: jnp.tanh(jnp.tensordot(weight, y, y.ndim)) * jnp.sum(y), y)
+        H = structured(lambda z: jnp.outer(z, z), z)
         tangent, cotangent = normal(*K.in_shape), normal(m, m)
         whole = H @ (J @ K)
         return (
@@ -217,7 +197,7 @@ def test_laws_on_random_functions(data):
             [(J @ K).T.matrix(), (K.T @ J.T).matrix(), K.matrix().T @ J.matrix().T],
         )
 
-    for same in jax.jit(laws)(H, J, K):
+    for same in jax.jit(laws)(*args, normal(*middle), normal(m)):
         for other in same[1:]:
             assert_close(other, same[0])
 
@@ -239,11 +219,10 @@ NETWORK_CASES = [
 def test_networks_push_and_pull_like_jax(samples, activation, dtype):
     """For both data layouts, each parameter, and every convention of the matrix."""
     mlp = chains.mlp((3, 5, 2), activation=activation, samples=samples)
-    params = mlp.init(jax.random.key(3), dtype)
     X = normal(*((3, 7) if samples == "columns" else (7, 3)), dtype=dtype)
-    out = mlp(params, X)
-    cotangent = normal(*out.shape, dtype=dtype, seed=4)
-    pulled = jax.vjp(mlp, params, X)[1](cotangent)
+    shapes = jax.eval_shape(lambda: mlp.init(jax.random.key(3), dtype))
+    params = jax.tree.map(lambda a: 0.7 * normal(*a.shape, dtype=dtype, seed=6), shapes)
+    cotangent = normal(*jax.eval_shape(mlp, params, X).shape, dtype=dtype, seed=4)
     tangents = jax.tree.map(lambda a: normal(*a.shape, dtype=dtype, seed=5), (params, X))
 
     @jax.jit
@@ -251,10 +230,11 @@ def test_networks_push_and_pull_like_jax(samples, activation, dtype):
         blocks = jacobians(structured(mlp, params, X, argnums=(0, 1)))
         pushed = sum(b.jvp(t) for b, t in zip(blocks, jax.tree.leaves(tangents), strict=True))
         matrices = {vec: [b.matrix("denominator", vec) for b in blocks] for vec in VECS}
-        return [b.vjp(cotangent) for b in blocks], pushed, matrices
+        wanted = jax.vjp(mlp, params, X)[1](cotangent), jax.jvp(mlp, (params, X), tangents)[1]
+        return [b.vjp(cotangent) for b in blocks], pushed, matrices, wanted
 
-    by_vjp, by_jvp, matrices = everything(params, X, tangents)
-    assert_close(by_jvp, jax.jvp(mlp, (params, X), tangents)[1])
+    by_vjp, by_jvp, matrices, (pulled, pushed) = everything(params, X, tangents)
+    assert_close(by_jvp, pushed)
     for place, wanted in enumerate(jax.tree.leaves(pulled)):
         assert_same(by_vjp[place], wanted)
         for vec, order in (("rows", "C"), ("columns", "F")):
@@ -267,14 +247,21 @@ def test_networks_push_and_pull_like_jax(samples, activation, dtype):
 def test_random_matrix_chains_push_and_pull_like_jax(dims, data):
     place = data.draw(st.integers(0, len(dims) - 2))
     matrices = [normal(m, n, seed=m) for m, n in itertools.pairwise(dims)]
-    J = structured(chains.matmul, *matrices, argnums=place)
-    tangent, cotangent = normal(*J.in_shape, seed=7), normal(*J.out_shape, seed=8)
+    tangent = normal(*matrices[place].shape, seed=7)
+    cotangent = normal(dims[0], dims[-1], seed=8)
 
     def one(matrix):
         return chains.matmul(*matrices[:place], matrix, *matrices[place + 1 :])
 
-    assert_close(J.vjp(cotangent), jax.vjp(one, matrices[place])[1](cotangent)[0])
-    assert_close(J.jvp(tangent), jax.jvp(one, (matrices[place],), (tangent,))[1])
+    @jax.jit
+    def both_ways(*matrices):
+        J = structured(chains.matmul, *matrices, argnums=place)
+        pulled = J.vjp(cotangent), jax.vjp(one, matrices[place])[1](cotangent)[0]
+        pushed = J.jvp(tangent), jax.jvp(one, (matrices[place],), (tangent,))[1]
+        return pulled, pushed
+
+    for found, wanted in both_ways(*matrices):
+        assert_close(found, wanted)
 
 
 @pytest.mark.parametrize("vec", VECS)

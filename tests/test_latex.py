@@ -15,7 +15,7 @@ from tests.formula_trees import FORMULAS, TABLE, a, at, b, c, dL, formulas, hand
 _WORDS = r"""
     \, \\ \{ \} \$ \& \# \_ \% \left \right \frac \sqrt \partial \sum \cdot \times \odot \otimes
     \top \infty \leq \geq \neq \lVert \rVert \lvert \rvert \mathrm \mathbf \text \operatorname
-    \textbackslash \textasciitilde \textasciicircum \textless \textgreater
+    \begin \end \textbackslash \textasciitilde \textasciicircum \textless \textgreater
     \arccos \arcsin \arctan \cos \cosh \cot \det \exp \log \max \min \sin \sinh \tan \tanh
 """
 KNOWN = {*_WORDS.split(), *("\\" + word for word in GREEK.values())}
@@ -63,6 +63,12 @@ def test_a_renderer_takes_what_it_knows():
             parser.parse(f"${line}$")
             rendered += 1
     assert rendered > len(FORMULAS) * 0.9
+
+
+def test_numbers_one_by_one_are_a_matrix():
+    rows = Call("array", (Call("array", (a, Number(1))), Call("array", (Number(0), b))))
+    assert latex(rows) == r"\begin{bmatrix}a & 1 \\ 0 & b\end{bmatrix}"
+    assert latex(Call("array", (a, b))) == r"\begin{bmatrix}a \\ b\end{bmatrix}"
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,14 @@ def test_what_xml_cannot_hold_is_replaced():
     assert read(parsed(Name("a\x00\x1b\ud800\uffff"))) == "a" + "\ufffd" * 4
 
 
+def test_numbers_one_by_one_are_a_table():
+    rows = Call("array", (Call("array", (a, mul(a, b))), Call("array", (Number(0), b))))
+    table = next(parsed(rows).iter(SPACE + "mtable"))
+    assert [[read(cell) for cell in row] for row in table] == [["a", "ab"], ["0", "b"]]
+    (column,) = parsed(Call("array", (a, b))).iter(SPACE + "mtable")
+    assert [[read(cell) for cell in row] for row in column] == [["a"], ["b"]]
+
+
 def test_an_equation_of_its_own_has_a_row_for_each_side():
     table = parsed(hand).find(SPACE + "mtable")
     cells = [[read(cell) for cell in row] for row in table]

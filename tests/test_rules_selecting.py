@@ -1,5 +1,7 @@
 """Lookups and placements of every kind against `jax.jacrev` and `jax.jacfwd`."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,46 +131,72 @@ CASES = {
 }
 
 
+@cache
+def computed(name):
+    """The input, the Jacobian eagerly computed, and JAX's own."""
+    function, shape, _ = CASES[name]
+    x = jnp.asarray(np.random.default_rng(1).normal(size=shape))
+    J = layouts.jacobian(function, structured=True)(x)
+    return x, J, jax.jit(jax.jacrev(function))(x)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_way_gives_what_jax_gives(name):
-    function, shape, most = CASES[name]
-    x = jnp.asarray(np.random.default_rng(1).normal(size=shape))
-    expected = jax.jacrev(function)(x)
-    np.testing.assert_allclose(jax.jacfwd(function)(x), expected, atol=1e-12)
-    J = layouts.jacobian(function, structured=True)(x)
+    """Eagerly, and in one program: compiled in every order, structured, and mapped."""
+    function, _, most = CASES[name]
+    x, J, expected = computed(name)
     assert sum(array.size for array in J.arrays) <= most
-    found = [
-        J.dense(),
-        jax.jit(lambda J: J.dense())(jax.jit(layouts.jacobian(function, structured=True))(x)),
-        *(layouts.jacobian(function, order=order)(x) for order in ("forward", "reverse", "auto")),
-    ]
-    for dense in found:
+    several = jnp.stack([x, 2 * x + 0.1])
+
+    @jax.jit
+    def everything(x, several, J):
+        orders = ("forward", "reverse", "auto")
+        found = [
+            layouts.jacobian(function, structured=True)(x).dense(),
+            J.dense(),  # which comes from outside
+            *(layouts.jacobian(function, order=order)(x) for order in orders),
+        ]
+        mapped = [jax.vmap(f(function))(several) for f in (layouts.jacobian, jax.jacrev)]
+        return jax.jacfwd(function)(x), found, mapped
+
+    forward, found, mapped = everything(x, several, J)
+    np.testing.assert_allclose(forward, expected, atol=1e-12)
+    for dense in (J.dense(), *found):
         assert dense.shape == expected.shape
         np.testing.assert_allclose(dense, expected, atol=1e-11)
-    several = jnp.stack([x, 2 * x + 0.1])
-    np.testing.assert_allclose(
-        jax.vmap(layouts.jacobian(function))(several),
-        jax.vmap(jax.jacrev(function))(several),
-        atol=1e-11,
-    )
+    np.testing.assert_allclose(*mapped, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_products_need_no_dense_jacobian(name):
-    function, shape, _ = CASES[name]
+    x, J, dense = computed(name)
+    matrix = np.asarray(dense).reshape(-1, x.size)
     rng = np.random.default_rng(2)
-    x, tangent = (jnp.asarray(rng.normal(size=shape)) for _ in range(2))
-    J = layouts.jacobian(function, structured=True)(x)
-    matrix = np.asarray(jax.jacrev(function)(x)).reshape(-1, x.size)
-    cotangent = jnp.asarray(rng.normal(size=J.out_shape))
-    near = {"atol": 1e-10}
-    np.testing.assert_allclose(J.jvp(tangent).ravel(), matrix @ tangent.ravel(), **near)
-    np.testing.assert_allclose(J.vjp(cotangent).ravel(), cotangent.ravel() @ matrix, **near)
-    np.testing.assert_allclose(J.T.matrix(), matrix.T, **near)
-    np.testing.assert_allclose(J.gram("out").matrix(), matrix @ matrix.T, **near)
-    np.testing.assert_allclose(J.gram("in").matrix(), matrix.T @ matrix, **near)
-    np.testing.assert_allclose((J @ J.T @ J).matrix(), matrix @ matrix.T @ matrix, **near)
-    np.testing.assert_allclose(J.to_bcoo().todense(), matrix.reshape(J.shape), **near)
+    tangent, cotangent = rng.normal(size=J.in_shape), rng.normal(size=J.out_shape)
+
+    @jax.jit
+    def products(tangent, cotangent):
+        return (
+            J.jvp(tangent).ravel(),
+            J.vjp(cotangent).ravel(),
+            J.T.matrix(),
+            J.gram("out").matrix(),
+            J.gram("in").matrix(),
+            (J @ J.T @ J).matrix(),
+            J.to_bcoo().todense(),
+        )
+
+    wanted = (
+        matrix @ tangent.ravel(),
+        cotangent.ravel() @ matrix,
+        matrix.T,
+        matrix @ matrix.T,
+        matrix.T @ matrix,
+        matrix @ matrix.T @ matrix,
+        dense,
+    )
+    for product, expected in zip(products(tangent, cotangent), wanted, strict=True):
+        np.testing.assert_allclose(product, expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["edges", "squares", "messages", "bags"])

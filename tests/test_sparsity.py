@@ -1,7 +1,5 @@
 """Patterns against the dense array: a term with ones for factors has zeros where structure says."""
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,39 +7,10 @@ import pytest
 
 import layouts
 from layouts.axes import Label
-from layouts.entries import Entries
 from layouts.selection import Selection
 from layouts.sparsity import pattern, pieces
-from layouts.storing import nodes_of
 from layouts.terms import Term
-from tests.cases import CASES
-from tests.oracle import structured_of
-
-
-def tables_of(J):
-    found = (s.table for term in J.terms for s in term.selections if s.table is not None)
-    return {node.index: np.asarray(J.arrays[node.index]) for node in found}
-
-
-def allowed_by_ones(J):
-    """The same terms with ones for their factors, one at a time so that none cancel."""
-    found = np.zeros(J.shape, bool)
-    for term in J.terms:
-        factors = {factor.node.index for factor in term.factors}
-        tables = {n.index for n in nodes_of(term)} - factors
-        arrays = tuple(a if n in tables else jnp.ones_like(a) for n, a in enumerate(J.arrays))
-        one = Entries((replace(term, coefficient=1),), arrays, J.out_shape, J.in_shape, J.dtype)
-        found |= np.asarray(one.dense()) != 0
-    return found
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_exact_patterns_are_those_of_terms_of_ones(case):
-    leaves = jax.tree.leaves(structured_of(case), is_leaf=lambda J: isinstance(J, layouts.Jacobian))
-    for J in leaves:
-        if isinstance(J, layouts.Jacobian) and np.prod(J.shape) < 100_000:
-            found = pattern(J.terms, tables_of(J), J.out_shape, J.in_shape)
-            np.testing.assert_array_equal(found, allowed_by_ones(J))
+from tests.oracle import tables_of
 
 
 def in_pieces(exact, counts):

@@ -75,7 +75,7 @@ def test_several_inputs_and_outputs(tmp_path):
         return {"a": jnp.tanh(p["u"]) * s, "b": (p["v"] ** 2, s)}
 
     args = ({"u": jnp.asarray(X), "v": jnp.asarray(MATRIX)}, jnp.asarray(2.0))
-    expected = jax.jacrev(both, (0, 1))(*args)
+    expected = jax.jit(jax.jacrev(both, (0, 1)))(*args)
     for axis in ("out", "in"):
         blocks = stream(both, (0, 1), axis=axis, memory_limit=10**6)(*args)
         blocks.write(tmp_path / axis)

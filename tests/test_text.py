@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from layouts.formulas.tree import (
+    Call,
     Derivative,
     Entry,
     Equation,
@@ -195,3 +196,10 @@ def test_any_formula_has_a_text(formula):
     for alphabet in ("unicode", "ascii"):
         line = text(formula, alphabet)
         assert text(formula, alphabet, width=10).split() == line.split()
+
+
+def test_numbers_one_by_one_stand_in_brackets():
+    rows = Call("array", (Call("array", (a, Number(1))), Call("array", (Number(0), b))))
+    assert text(mul(rows, x)) == "[[a, 1], [0, b]] x"
+    assert text(mul(x, rows)) == "x ([[a, 1], [0, b]])"
+    assert text(mul(rows, x), "ascii") == "array([[a, 1], [0, b]]) @ x"

@@ -62,6 +62,24 @@ def test_terms_of_few_entries_are_placed_as_masks_would_write_them():
     assert "scatter" not in str(program)
 
 
+def test_terms_tied_alike_are_placed_at_once():
+    """`δ[i,m] (A[i,j,d] - 2 v[j]) + 3 δ[j,m]`: two deltas, two placements."""
+    A, v = normal(0, POINTS, POINTS, WIDTH), normal(1, POINTS)
+    extents = (POINTS, POINTS, WIDTH)
+    patterns = [
+        Pattern((0, 1, 0, 2), extents, (0, 1, 2), 1),
+        Pattern((0, 1, 1, 2), extents, None, 3),
+        Pattern((0, 1, 0, 2), extents, (1,), -2),
+    ]
+    written_node = node((POINTS, POINTS, POINTS, WIDTH), patterns, [A, v])
+    unit = np.eye(POINTS)
+    expected = np.einsum("ijd,im->ijmd", np.asarray(A) - 2 * np.asarray(v)[:, None], unit)
+    expected += 3 * unit[None, :, :, None]
+    np.testing.assert_allclose(written(written_node, [A, v]), expected, atol=1e-12)
+    program = jax.make_jaxpr(lambda *given: written(written_node, given))(A, v)
+    assert str(program).count("scatter-add") == 2
+
+
 def test_terms_are_placed_under_vmap_and_grad():
     written_node, arrays = pairs()
     weights = normal(5, *written_node.shape)

@@ -13,8 +13,18 @@ from layouts.derivation.partials import IN, OUT, Axes, Letters, Local, itself, l
 from layouts.derivation.tracing import Program, Vertex
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.indexing import indexed
+from layouts.formulas.meaning import view_entry
 from layouts.formulas.summands import Summand, combined
-from layouts.formulas.tree import Derivative, Formula, Letter, Name
+from layouts.formulas.tree import (
+    Call,
+    Derivative,
+    Formula,
+    Identity,
+    Letter,
+    Name,
+    Number,
+    View,
+)
 from layouts.nodes import Shape
 
 # With more ways to the output, more summands or more vertices, a derivative is written vertex by
@@ -148,6 +158,14 @@ class Chain:
 
     def shape_of(self, formula: Formula) -> Shape:
         """The shape of an array formula; nothing is computed."""
+        match formula:  # which may be larger than what can be evaluated
+            case Identity(size):
+                return size, size
+            case View(Identity(size), (entry,)):
+                rows = range(size)[view_entry(entry)]
+                return (size,) if isinstance(rows, int) else (len(rows), size)
+            case Call("one_hot", (table, Number(size)), ()):
+                return *self.shape_of(table), int(size.real)
         if formula not in self.shapes:
             found = jax.eval_shape(lambda arrays: evaluate(formula, arrays), self.known)
             self.shapes[formula] = found.shape

@@ -30,7 +30,7 @@ from layouts.formulas.tree import (
     View,
 )
 from layouts.naming.residuals import Named, familiar, linearize_named
-from layouts.naming.symbols import Symbol, Symbolic, symbolic
+from layouts.naming.symbols import Symbol, Symbolic, in_pieces, symbolic
 from layouts.naming.written import open_parts, written
 from layouts.nodes import Shape
 from layouts.plan import choose
@@ -104,7 +104,8 @@ def local(
     args = [shapes[name] for name in child.parents]
     named = linearize_named(child.compute, place, args, indexed=True)
     (found,) = choose(named.linearized.graph)[1].values()
-    terms = [part for term in map(settle, found) for part in symbolic(named, term)]
+    pieces = [piece for term in map(settle, found) for piece in in_pieces(term)]
+    terms = [part for piece in pieces for part in symbolic(named, piece)]
     known = familiar(named.values, child.dtype)  # of all that the terms are made of
     writer = _Writer(named, known, child, vertices, shape_of)
     if not all(map(writer.writable, terms)):

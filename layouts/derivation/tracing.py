@@ -181,8 +181,9 @@ def _inlined(fun: Callable) -> Callable:
         return walk(jaxpr, constants, arguments, step)
 
     def step(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
-        body = equation.params.get("jaxpr")
-        if equation.primitive.name in ("jit", "pjit") and body and not unit_of(equation):
+        called = equation.primitive.name in ("jit", "pjit")
+        body = equation.params.get("jaxpr") if called else None
+        if body and not unit_of(equation) and not _solves(body.jaxpr):
             return run(body.jaxpr, body.consts, operands)
         if is_short(equation):
             return unrolled(equation, operands, run)
@@ -197,6 +198,11 @@ def _inlined(fun: Callable) -> Callable:
         return run(closed.jaxpr, closed.consts, leaves)[0]
 
     return inlined
+
+
+def _solves(jaxpr: Jaxpr) -> bool:
+    """Whether it solves for several at once, which JAX differentiates within a call alone."""
+    return any(equation.primitive.name == "custom_linear_solve" for equation in jaxpr.eqns)
 
 
 # A variable of a jaxpr, which here always has a shape and a dtype.
@@ -246,8 +252,10 @@ class _Tracing:
     def program(self) -> Program:
         """The vertices in the order of the program."""
         if isinstance(self.out, Literal) or self.out in self.constants:
-            value = self.out.val if isinstance(self.out, Literal) else self.constants[self.out]
-            formula = written(constant(self.values, value), {})
+            literal = isinstance(self.out, Literal)
+            value = self.out.val if literal else self.constants[self.out]
+            known = constant(self.values, value) if literal else self.value[self.out]
+            formula = written(known, {})
             last = Vertex(
                 self.out_name, self.out.aval.shape, self.out.aval.dtype, (), formula, lambda: value
             )
@@ -286,12 +294,12 @@ class _Tracing:
             for role, part in (("z", value.operands[0]), ("a", self.value[var])):
                 if part.head not in ("name", "number"):
                     chosen.setdefault(part, role)
-        within = {
-            _moved(part) for value in (*chosen, self.value[self.out]) for part in _terms(value)
-        }
-        for value in reached - within:
-            if is_call(value, "conv") or is_call(value, "sort"):
-                chosen.setdefault(value, "z" if is_call(value, "conv") else "u")
+        terms = {part for value in (*chosen, self.value[self.out]) for part in _terms(value)}
+        for value in reached - terms:
+            if is_call(value, "sort"):
+                chosen.setdefault(value, "u")
+            elif is_call(value, "conv") and value not in map(_moved, terms):
+                chosen.setdefault(value, "z")
         numbers = {role: map(f"{role}{{}}".format, count(1)) for role in "zau"}
         given = getattr(self.values, "given", {})
         picked: dict[Variable, str] = dict(self.input_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -15,8 +15,8 @@ import numpy as np
 from layouts.conventions import Convention
 from layouts.conventions.convention import arrange_array
 from layouts.derivation.tracing import Program, Vertex, pull
-from layouts.formulas.evaluating import evaluate
-from layouts.formulas.tree import Formula, Letter
+from layouts.formulas.evaluating import evaluate, names
+from layouts.formulas.tree import Formula, Identity, Letter
 
 # A Jacobian with more entries than this is not computed to check steps against.
 MOST_ENTRIES = 250_000
@@ -194,12 +194,21 @@ class TrueOf:
 
         def compute(arrays: dict[str, Any], trues: list[Any]) -> list[Any]:
             return [
-                None if true is None else _difference(formula, true, letters, arrays)
+                _difference(formula, true, letters, arrays)
+                if true is not None and _is_known(formula, arrays)
+                else None
                 for (formula, _, letters), true in zip(checks, trues, strict=True)
             ]
 
         found = jax.jit(compute)(self.arrays, [true for _, true, _ in checks])
         return [None if difference is None else float(difference) for difference in found]
+
+
+def _is_known(formula: Formula, arrays: Mapping[str, Any]) -> bool:
+    """Whether a formula has no derivative, nor identity matrix, that is too large to compute."""
+    sizes = (part.size**2 for part in formula.walk() if isinstance(part, Identity))
+    known = all("/" not in name or name in arrays for name in names(formula))
+    return known and max(sizes, default=0) <= MOST_ENTRIES
 
 
 def _difference(

@@ -150,7 +150,10 @@ class Writing(Record):
         summands = list(combined([summand.settled() for summand in summands]))
         if self.out.shape:
             out, into = self._axes(self.out), self._axes(self.source)
-            equation = Equation((itself(self.out, self.source, out, into), written(summands)))
+            left = itself(self.out, self.source, out, into)
+            if written(summands) == left:
+                return summands
+            equation = Equation((left, written(summands)))
             true, shape = self.truth and self.truth.jacobian, self.out.shape + self.source.shape
             reason = f"output by input, {len(summands)} term{'s' * (len(summands) != 1)}"
             self._say("jacobian", equation, reason, shape, true, [*out, *into])
@@ -200,11 +203,13 @@ class Writing(Record):
     def _layouts(self, jacobian: Sequence[Summand]) -> None:
         """The same entries in each layout."""
         out, into = self._axes(self.out), self._axes(self.source)
+        # What has no formula is not said to be itself.
+        itself_of = Derivative(Name(self.out.name), Name(self.source.name))
         for layout in Layout:
             convention = Convention(layout)
             form = convention.form(self.out.shape, self.source.shape)
             found = _in_form(form, jacobian, out, into, self.shape_of)
-            if found is None:
+            if found is None or _untransposed(found) == itself_of:
                 continue
             shape = convention.shape(self.out.shape, self.source.shape)
             stacked = form in (Form.MATRIX, Form.MATRIX_TRANSPOSED)
@@ -266,6 +271,10 @@ def _vec(vertex: Vertex, vec: str) -> Formula:
     if len(vertex.shape) < 2:
         return name
     return Call("vec", (Transpose(name) if vec == "rows" else name,))
+
+
+def _untransposed(formula: Formula) -> Formula:
+    return formula.of if isinstance(formula, Transpose) else formula
 
 
 def _why(summands: Sequence[Summand]) -> str:

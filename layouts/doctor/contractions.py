@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from layouts.doctor.hypotheses import Hypothesis, array_of, at
-from layouts.doctor.tape import Step, Tape
+from layouts.doctor.listing import Step
+from layouts.doctor.tape import Tape
 
 _NOT_TRANSPOSED, _INVERSE, _SWAPPED = (
     "operand-not-transposed",

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layouts.doctor.hypotheses import Hypothesis, array_of, at, fitted
-from layouts.doctor.tape import Step, Tape
+from layouts.doctor.listing import Step
+from layouts.doctor.tape import Tape
 
 # Functions of one operand that act entry by entry.
 UNARY = {

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from layouts.doctor.listing import Listing
 from layouts.doctor.ratios import Constant, named
-from layouts.doctor.tape import Listing
 
 # Numbers of the function's that are named.
 MOST_NUMBERS = 12

@@ -11,43 +11,47 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts.derivation.tracing import Program, Vertex
+from layouts.doctor.case import is_float
 from layouts.errors import LayoutError
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.tree import Call, Formula, View
 from layouts.show.text import text
 
 
-@dataclass(frozen=True)
-class OnFunction:
-    """The gradient of a function with one vertex computed otherwise.
+class Changed:
+    """A function with one vertex computed otherwise, differentiated by all inputs at once.
 
-    Attributes:
-        kind: which mistake.
-        parts: kind, message and correction.
-        rank: how far-fetched it is.
+    Args:
         program: the function.
         vertex: what is computed otherwise.
         instead: how.
-        leaf: the place of the input whose gradient is asked for.
         inputs: the leaves and the cotangent of each trial.
     """
 
-    kind: str
-    parts: list[tuple[str, str, str]]
-    rank: int
-    program: Program
-    vertex: Vertex
-    instead: Formula
-    leaf: int
-    inputs: Sequence[tuple[Sequence[Any], Any]]
+    def __init__(
+        self,
+        program: Program,
+        vertex: Vertex,
+        instead: Formula,
+        inputs: Sequence[tuple[Sequence[Any], Any]],
+    ):
+        """Nothing is computed before it is asked for."""
+        self.program, self.vertex, self.instead, self.inputs = program, vertex, instead, inputs
+        self._known: dict[int, dict[int, np.ndarray]] = {}
 
-    def value(self, number: int) -> np.ndarray | None:
-        """What it gives at an input; None where its shapes do not fit."""
-        leaves, cotangent = self.inputs[number]
+    def gradients(self, number: int) -> dict[int, np.ndarray]:
+        """The gradient by each input of a trial; none where its shapes do not fit."""
+        if number not in self._known:
+            self._known[number] = self._gradients(*self.inputs[number])
+        return self._known[number]
+
+    def _gradients(self, leaves: Sequence[Any], cotangent: Any) -> dict[int, np.ndarray]:
         names = [vertex.name for vertex in self.program.vertices[: len(leaves)]]
+        places = [n for n, leaf in enumerate(leaves) if is_float(leaf)]
 
-        def run(array: Any) -> Any:
-            known = dict(zip(names, leaves, strict=True)) | {names[self.leaf]: array}
+        def run(*arrays: Any) -> Any:
+            known = dict(zip(names, leaves, strict=True))
+            known |= {names[n]: array for n, array in zip(places, arrays, strict=True)}
             for vertex in self.program.vertices:
                 if vertex.name == self.vertex.name:
                     known[vertex.name] = evaluate(self.instead, known)
@@ -56,32 +60,54 @@ class OnFunction:
             return known[self.program.output.name]
 
         try:
-            out, pull = jax.vjp(run, jnp.asarray(leaves[self.leaf]))
+            out, pull = jax.vjp(run, *(jnp.asarray(leaves[n]) for n in places))
             if out.shape != np.shape(cotangent):
-                return None
-            found = np.asarray(pull(jnp.asarray(cotangent, out.dtype))[0], float)
+                return {}
+            found = pull(jnp.asarray(cotangent, out.dtype))
         except (LayoutError, TypeError, ValueError):
-            return None
-        return found if np.isfinite(found).all() else None
+            return {}
+        return {n: np.asarray(array, float) for n, array in zip(places, found, strict=True)}
+
+
+@dataclass(frozen=True)
+class OnFunction:
+    """The gradient of a changed function by one input.
+
+    Attributes:
+        kind: which mistake.
+        parts: kind, message and correction.
+        rank: how far-fetched it is.
+        changed: the function.
+        leaf: the place of the input.
+    """
+
+    kind: str
+    parts: list[tuple[str, str, str]]
+    rank: int
+    changed: Changed
+    leaf: int
+
+    def value(self, number: int) -> np.ndarray | None:
+        """What it gives at an input; None where its shapes do not fit."""
+        found = self.changed.gradients(number).get(self.leaf)
+        return found if found is not None and np.isfinite(found).all() else None
 
     def formula(self) -> str:
         """The function that is differentiated in the right one's place."""
-        return f"{self.vertex.name} = {text(self.instead)}, differentiated"
+        return f"{self.changed.vertex.name} = {text(self.changed.instead)}, differentiated"
 
 
 def of_function(
-    program: Program, leaf: int, inputs: Sequence[tuple[Sequence[Any], Any]]
+    program: Program, inputs: Sequence[tuple[Sequence[Any], Any]]
 ) -> Iterator[OnFunction]:
-    """A function's reductions over the other axis of a matrix, or over all entries.
+    """A function's reductions over the other axis of a matrix, or over all entries, by each input.
 
     Args:
         program: the function.
-        leaf: which input the gradient is by.
         inputs: the leaves and the cotangent of each trial.
     """
-    source = program.vertices[leaf].name
     for vertex in program.vertices:
-        if vertex.formula is None or vertex.opaque or not program.leads(source, vertex.name):
+        if vertex.formula is None or vertex.opaque:
             continue
         other, whole = _turned(vertex.formula), _flattened(vertex.formula)
         edits = [
@@ -89,13 +115,17 @@ def of_function(
             (whole, "flattened-batch", "all entries", 3),
         ]
         for instead, kind, words, rank in edits:
-            if instead != vertex.formula:
-                part = (
-                    kind,
-                    f"{vertex.name} is normalised or summed over {words}: {text(instead)}",
-                    f"use {vertex.name} = {text(vertex.formula)}",
-                )
-                yield OnFunction(kind, [part], rank, program, vertex, instead, leaf, inputs)
+            if instead == vertex.formula:
+                continue
+            part = (
+                kind,
+                f"{vertex.name} is normalised or summed over {words}: {text(instead)}",
+                f"use {vertex.name} = {text(vertex.formula)}",
+            )
+            changed = Changed(program, vertex, instead, inputs)
+            for leaf in range(len(inputs[0][0])):
+                if program.leads(program.vertices[leaf].name, vertex.name):
+                    yield OnFunction(kind, [part], rank, changed, leaf)
 
 
 def _turned(formula: Formula) -> Formula:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import jax.numpy as jnp
@@ -202,25 +203,55 @@ class OnPage:
         """What is computed, as a formula."""
         return self.page.text(self.change.summands, self.change.axes)
 
-    def again(self) -> list[OnPage]:
+    def again(self) -> Iterator[OnPage]:
         """The change and one more."""
         axes = self.change.axes or self.page.written.axes
         further = replace(self.page.written, summands=self.change.summands, axes=axes)
         changes = (replace(change, axes=change.axes or axes) for change in further.changes())
-        return [OnPage(self.page, change, tuple(self.parts)) for change in changes]
+        return (OnPage(self.page, change, tuple(self.parts)) for change in changes)
 
 
-def page_of(
-    program: Program,
-    leaf: int,
-    inputs: Sequence[tuple[Sequence[Any], Any]],
-) -> Page | None:
+class Point:
+    """A function at one input: the values of all that its gradients are written with.
+
+    Args:
+        program: the function, as `layouts.derive` sees it.
+        leaves: its inputs.
+        cotangent: the output's.
+    """
+
+    def __init__(self, program: Program, leaves: Sequence[Any], cotangent: Any):
+        """Nothing is computed before it is asked for."""
+        self.program, self.leaves, self.cotangent = program, leaves, cotangent
+
+    @cached_property
+    def whole(self) -> Values:
+        """For gradients that are written down to the output."""
+        return self._values({self.program.output.name: self.cotangent})
+
+    @cached_property
+    def local(self) -> Values:
+        """For gradients that are written with other gradients."""
+        return self._values(self.program.gradients(self._known, jnp.asarray(self.cotangent)))
+
+    @cached_property
+    def _known(self) -> dict[str, Any]:
+        names = [vertex.name for vertex in self.program.vertices[: len(self.leaves)]]
+        return self.program.values(dict(zip(names, self.leaves, strict=True)))
+
+    def _values(self, gradients: Mapping[str, Any]) -> Values:
+        loss = Writing(self.program, self.program.vertices[0]).loss
+        known = self._known | {f"d{loss}/d{name}": g for name, g in gradients.items()}
+        return Values(lambda formula: evaluate(formula, known))
+
+
+def page_of(program: Program, leaf: int, points: Sequence[Point]) -> Page | None:
     """Write the gradient by an input down.
 
     Args:
         program: the function, as `layouts.derive` sees it.
         leaf: which of its inputs.
-        inputs: the leaves and the cotangent of each trial.
+        points: the function at each trial's inputs.
 
     Returns:
         The page; None where the gradient has no formula.
@@ -239,13 +270,7 @@ def page_of(
     if not summands:
         return None
     arrays = _arrays(summands, program, writing)
-    names = [vertex.name for vertex in program.vertices[: len(inputs[0][0])]]
-    values = []
-    for leaves, given in inputs:
-        known = program.values(dict(zip(names, leaves, strict=True)))
-        gradients = {out.name: given} if whole else program.gradients(known, jnp.asarray(given))
-        known |= {f"d{writing.loss}/d{name}": g for name, g in gradients.items()}
-        values.append(Values(lambda formula, known=known: evaluate(formula, known)))  # type: ignore[misc]
+    values = [point.whole if whole else point.local for point in points]
     definitions = {Name(v.name): v.formula for v in program.vertices if v.formula is not None}
     output = Name(out.name)
     return Page(Written(summands, head, axes, arrays, definitions, output), values)

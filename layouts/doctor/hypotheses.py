@@ -10,6 +10,9 @@ import numpy as np
 
 from layouts.doctor.tape import Contribution, Edit, Tape
 
+# Entries of the gradients that are kept of each hypothesis.
+MOST_KEPT = 10_000
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -28,10 +31,16 @@ class Hypothesis:
     correction: str
     edit: Edit = field(default_factory=Edit)
     rank: int = 5
+    _known: dict[int, dict[int, Any]] = field(init=False, repr=False, default_factory=dict)
 
     def gradients(self, tape: Tape) -> dict[int, Any]:
-        """What a person gets who makes it, by input."""
-        return tape.gradients(self.edit)
+        """What a person gets who makes it, by input; small ones are kept for the next input."""
+        if id(tape) in self._known:
+            return self._known[id(tape)]
+        found = tape.gradients(self.edit)
+        if sum(np.size(array) for array in found.values()) <= MOST_KEPT:
+            self._known[id(tape)] = found
+        return found
 
 
 def at(step: int, place: int, change: Contribution) -> Edit:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from layouts.doctor.listing import Step
 from layouts.doctor.named import Named
 from layouts.doctor.slopes import SLOPES, VALUES
-from layouts.doctor.tape import Step, Tape
+from layouts.doctor.tape import Tape
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 MOVES = ("broadcast_in_dim", "reshape", "squeeze", "transpose", "expand_dims")

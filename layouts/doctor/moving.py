@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from layouts.doctor.hypotheses import Hypothesis, array_of, at, fitted
-from layouts.doctor.tape import Edit, Listing, Step, Tape
+from layouts.doctor.listing import Listing, Step
+from layouts.doctor.tape import Edit, Tape
 
 
 def of_moves(number: int, step: Step, place: int, tape: Tape) -> Iterator[Hypothesis]:

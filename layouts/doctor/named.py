@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layouts.doctor import plain
+
 
 @dataclass(frozen=True)
 class Named:
@@ -82,13 +84,12 @@ def product(
     axes = tuple(dict.fromkeys((*one.axes, *other.axes)))
     letters = {axis: n for n, axis in enumerate(axes)}
     kept = tuple(axis for axis in axes if axis not in met)
-    array = np.einsum(
+    array = plain.product(
         one.array,
         [letters[axis] for axis in one.axes],
         other.array,
         [letters[axis] for axis in other.axes],
         [letters[axis] for axis in kept],
-        optimize=True,
     )
     times = int(np.prod([sizes[name] for name in met if name not in axes], initial=1))
     return Named(array * times, kept, (one.span | other.span) - {*met})

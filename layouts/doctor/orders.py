@@ -7,9 +7,10 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from layouts.doctor.listing import Step
 from layouts.doctor.replay import Replay
 from layouts.doctor.rewrites import Found, Rewrite
-from layouts.doctor.tape import Step, Tape
+from layouts.doctor.tape import Tape
 
 Reorder = Callable[[np.ndarray], np.ndarray]
 

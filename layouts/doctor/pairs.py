@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import combinations
+from itertools import chain, combinations, islice
 
 import numpy as np
 
 from layouts.doctor.guesses import Guess, OnPage, OnTape, Part
 from layouts.doctor.hypotheses import Hypothesis, both
-from layouts.doctor.results import close, difference
+from layouts.doctor.screening import Scored, Screen
 from layouts.doctor.tape import Edit
 
 # Guesses of which two at a time are tried one after the other, and how many pairs.
@@ -20,9 +20,6 @@ MOST_PAIRED = 20
 MOST_PAIRS = 1_200
 # Guesses of which two at a time are tried side by side: what they change is added.
 MOST_ADDED = 1_000
-
-# A guess, what it gives at the first input, and how far that is from the candidate.
-Scored = tuple[Guess, np.ndarray, float]
 
 
 def everywhere(hypotheses: Iterable[Hypothesis]) -> Iterator[Hypothesis]:
@@ -99,62 +96,20 @@ class Added:
         return ""
 
 
-def distinct(scored: Sequence[Scored], tolerance: float) -> list[Scored]:
-    """Of guesses that give the same numbers the least far-fetched one."""
-    if not scored:
-        return []
-    order = sorted(scored, key=lambda entry: entry[0].rank)
-    arrays = np.stack([found.ravel() for _, found, _ in order])
-    scale = np.abs(arrays).max(1)
-    # Equal arrays have equal sums with random weights: only neighbours are compared in full.
-    sums = arrays @ np.random.default_rng(0).standard_normal(arrays.shape[1])
-    ranked = np.argsort(sums, kind="stable")
-    gone: set[int] = set()
-    for place, here in enumerate(ranked):
-        if here in gone:
-            continue
-        for there in ranked[place + 1 :]:
-            if sums[there] - sums[here] > 10 * tolerance * arrays.shape[1] * max(
-                scale[here], 1e-300
-            ):
-                break
-            if there not in gone and close(arrays[there], arrays[here], tolerance):
-                gone.add(max(here, there))
-                if here > there:
-                    break
-    return [entry for place, entry in enumerate(order) if place not in gone]
-
-
 def side_by_side(
-    scored: Sequence[Scored], given: np.ndarray, right: Sequence[np.ndarray], tolerance: float
+    scored: Sequence[Scored], screen: Screen, right: Sequence[np.ndarray]
 ) -> list[Scored]:
     """Two mistakes whose changes add up to the candidate's at the first input."""
-    chosen = scored[:MOST_ADDED]
-    if not chosen or given.shape != right[0].shape or given.size < 3:
-        return []
-    changes = np.stack([(found - right[0]).ravel() for _, found, _ in chosen])
-    target = (given - right[0]).ravel()
-    weights = np.random.default_rng(1).standard_normal(len(target))
-    sums, wanted = changes @ weights, float(target @ weights)
-    order = np.argsort(sums)
-    slack = 10 * tolerance * np.abs(target).max() * len(target)
-    low = np.searchsorted(sums[order], wanted - sums - slack)
-    high = np.searchsorted(sums[order], wanted - sums + slack, side="right")
-    found: list[Scored] = []
-    for one in range(len(chosen)):
-        for other in order[low[one] : high[one]]:
-            both = changes[one] + changes[other]
-            if one < other and difference(both, target) <= tolerance:
-                guess = Added(chosen[one][0], chosen[other][0], right)
-                found.append((guess, right[0] + both.reshape(given.shape), 0.0))
-    return found
+    found = screen.side_by_side(scored[:MOST_ADDED])
+    return [(Added(one, other, right), entries, 0.0) for one, other, entries in found]
 
 
-def in_turn(scored: Sequence[Scored]) -> list[Guess]:
+def in_turn(scored: Sequence[Scored]) -> Iterator[Guess]:
     """Two mistakes one after the other, of the least far-fetched."""
     tapes = [guess for guess, _, _ in scored if isinstance(guess, OnTape)][:MOST_PAIRED]
-    pairs: list[Guess | None] = [one.with_(other) for one, other in combinations(tapes, 2)]
     written = [guess for guess, _, _ in scored if isinstance(guess, OnPage)][:MOST_PAIRED]
-    for guess in written:
-        pairs += guess.again()
-    return [pair for pair in pairs if pair is not None][:MOST_PAIRS]
+    pairs = chain(
+        (one.with_(other) for one, other in combinations(tapes, 2)),
+        chain.from_iterable(guess.again() for guess in written),
+    )
+    return islice((pair for pair in pairs if pair is not None), MOST_PAIRS)

@@ -10,7 +10,8 @@ import numpy as np
 
 from layouts.doctor.entrywise import RULES
 from layouts.doctor.hypotheses import Hypothesis, at, of_cotangent
-from layouts.doctor.tape import Contribution, Edit, Listing, Tape
+from layouts.doctor.listing import Listing
+from layouts.doctor.tape import Contribution, Edit, Tape
 
 # Pairs of variables that a unit may lie between, and the largest of which a diagonal is taken.
 MOST_PAIRS = 60

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
 from layouts.doctor.slopes import SLOPES, VALUES, slope
 
+# Products of more multiplications than these are worth the time to prepare them for BLAS.
+SMALL = 100_000
 SUMS = ("reduce_sum", "broadcast_in_dim")
 RESHAPES = ("reshape", "squeeze", "expand_dims")
 Arrays = Sequence[np.ndarray]
@@ -26,6 +29,10 @@ class Step(Protocol):
         """Its parameters."""
 
     @property
+    def rule(self) -> Any:
+        """Its value and slope, if it acts entry by entry by a rule of its own."""
+
+    @property
     def results(self) -> Sequence[int]:
         """The variables that it makes."""
 
@@ -39,7 +46,8 @@ def knows(step: Step) -> bool:
     name = step.name
     entrywise = name in SLOPES or name in ("select_n", "stop_gradient")
     moves = (*RESHAPES, "transpose", "slice", "concatenate", "rev", "dot_general")
-    return len(step.results) == 1 and (entrywise or name in moves or name in SUMS)
+    known = entrywise or name in moves or name in SUMS or step.rule is not None
+    return len(step.results) == 1 and known
 
 
 def run(step: Step, operands: Arrays) -> np.ndarray | None:
@@ -54,7 +62,7 @@ def run(step: Step, operands: Arrays) -> np.ndarray | None:
         return np.asarray(VALUES[name](params, *operands))
     if name == "dot_general":
         (left, right, out) = _letters(step, operands)
-        return np.einsum(operands[0], left, operands[1], right, out, optimize=True)
+        return product(operands[0], left, operands[1], right, out)
     if name in RESHAPES:
         return np.reshape(operands[0], step.shape)
     if name == "transpose":
@@ -69,7 +77,7 @@ def run(step: Step, operands: Arrays) -> np.ndarray | None:
         return np.sum(operands[0], tuple(params["axes"]))
     if name == "broadcast_in_dim":
         return np.broadcast_to(_spread(params, operands[0]), params["shape"])
-    return None
+    return None if step.rule is None else step.rule.value(operands[0])
 
 
 def pull(
@@ -90,7 +98,7 @@ def pull(
     if name == "dot_general":
         letters = _letters(step, operands)
         other = operands[1 - place]
-        return np.einsum(g, letters[2], other, letters[1 - place], letters[place], optimize=True)
+        return product(g, letters[2], other, letters[1 - place], letters[place])
     if name in RESHAPES:
         return np.reshape(g, shape)
     if name == "transpose":
@@ -109,7 +117,20 @@ def pull(
         return np.broadcast_to(np.expand_dims(g, tuple(params["axes"])), shape)
     if name == "broadcast_in_dim":
         return _unspread(g, _spread(params, operands[0]).shape).reshape(shape)
-    return None
+    return None if step.rule is None else g * step.rule.slope(operands[0])
+
+
+def product(
+    one: np.ndarray,
+    letters: Sequence[int],
+    other: np.ndarray,
+    others: Sequence[int],
+    kept: Sequence[int],
+) -> np.ndarray:
+    """The product of two arrays whose axes have letters, summed over the letters not kept."""
+    sizes = dict(zip((*letters, *others), (*np.shape(one), *np.shape(other)), strict=True))
+    large = prod(sizes.values()) > SMALL
+    return np.einsum(one, letters, other, others, kept, optimize=large)
 
 
 def _spread(params: Any, operand: Any) -> np.ndarray:

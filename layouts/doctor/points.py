@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from layouts.doctor.listing import Step
 from layouts.doctor.paths import between, dominators
 from layouts.doctor.replay import Replay
 from layouts.doctor.rewrites import Found, Rewrite
 from layouts.doctor.slopes import VALUES
-from layouts.doctor.tape import Step, Tape
+from layouts.doctor.tape import Tape
 
 # How many arrays are tried in the place of one.
 MOST_POINTS = 8

@@ -10,10 +10,11 @@ import numpy as np
 
 from layouts.doctor import plain as whole
 from layouts.doctor.labels import REDUCTIONS, Labels
+from layouts.doctor.listing import Step
 from layouts.doctor.named import Named, greatest, product, summed, together
 from layouts.doctor.rewrites import NoFit, Rewrite
 from layouts.doctor.slopes import VALUES, slope
-from layouts.doctor.tape import Step, Tape, zero
+from layouts.doctor.tape import Tape, zero
 
 # Steps whose pull-back is the same whatever their operands are.
 SAME_EVERYWHERE = ("stack", "pad", "cumsum", "reduce_window_sum", "tile", "split")

@@ -6,7 +6,7 @@ that follow are run again, or keep their values, and the pull-back is what such 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,17 +72,16 @@ class OnReplay:
         return ""
 
 
-def of_reruns(replays: Sequence[Replay], variable: int) -> list[OnReplay]:
+def changes(replay: Replay) -> list[Found]:
     """All functions that may have been run or differentiated in the right one's place.
 
     Args:
-        replays: the function at each input.
-        variable: the input whose gradient is asked for.
+        replay: the function at one input.
 
     Returns:
-        Guesses; their number is at most a constant times that of the steps, and `MOST_RERUNS`.
+        The least far-fetched first; their number is at most a constant times that of the steps,
+        and `MOST_RERUNS`.
     """
-    first = replays[0]
     makers = (
         of_axes,
         of_centrings,
@@ -94,8 +93,19 @@ def of_reruns(replays: Sequence[Replay], variable: int) -> list[OnReplay]:
         of_points,
         of_points_everywhere,
     )
-    found: list[Found] = [entry for make in makers for entry in make(first)]
+    found: list[Found] = [entry for make in makers for entry in make(replay)]
     found.sort(key=lambda entry: entry[3])
+    return found[:MOST_RERUNS]
+
+
+def of_reruns(found: Iterable[Found], replays: Sequence[Replay], variable: int) -> list[OnReplay]:
+    """What changed functions give.
+
+    Args:
+        found: the changes.
+        replays: the function at each input.
+        variable: the input whose gradient is asked for.
+    """
     return [
         OnReplay(
             kind,
@@ -105,5 +115,5 @@ def of_reruns(replays: Sequence[Replay], variable: int) -> list[OnReplay]:
             variable,
             change if isinstance(change, Swapped) else Rerun(change),
         )
-        for kind, message, fix, rank, change in found[:MOST_RERUNS]
+        for kind, message, fix, rank, change in found
     ]

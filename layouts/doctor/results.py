@@ -332,9 +332,10 @@ def _pattern(off: np.ndarray, candidate: np.ndarray, right: np.ndarray, toleranc
             return f", in {int(lines.sum())} of {len(lines)} {word}"
     if (candidate[off] == 0).all():
         return ", which are zero"
-    if off.ndim == 2:
-        return _ratios(candidate, right, tolerance)
-    return ""
+    whole = ratio(candidate, right, tolerance)
+    if whole is not None and off.size > 1:
+        return f", all by a factor of {whole:.4g}"
+    return _ratios(candidate, right, tolerance) if off.ndim == 2 else ""
 
 
 def _ratios(candidate: np.ndarray, right: np.ndarray, tolerance: float) -> str:

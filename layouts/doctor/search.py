@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -11,20 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derivation.tracing import Program, trace
 from layouts.doctor.bench import Trial
-from layouts.doctor.case import Case, is_float
-from layouts.doctor.facts import Facts
-from layouts.doctor.functions import of_function
-from layouts.doctor.guesses import Guess, OnTape, Page, Part, page_of
-from layouts.doctor.hypotheses import Hypothesis
-from layouts.doctor.pairs import Scored, distinct, everywhere, in_turn, side_by_side
-from layouts.doctor.paths import of_paths
+from layouts.doctor.case import Case
+from layouts.doctor.guesses import Part
+from layouts.doctor.pairs import in_turn, side_by_side
 from layouts.doctor.ranking import MARGIN, Explanation, findings_of
-from layouts.doctor.ratios import Constant, ratio, sizes_of
-from layouts.doctor.replay import Replay
+from layouts.doctor.ratios import Constant, ratio
+from layouts.doctor.repertoire import Repertoire
 from layouts.doctor.report import Finding
-from layouts.doctor.reruns import of_reruns
 from layouts.doctor.results import (
     DIVISOR,
     Result,
@@ -36,12 +31,11 @@ from layouts.doctor.results import (
     of_slope,
     undo,
 )
-from layouts.doctor.steps import of_steps
-from layouts.doctor.tape import Listing, Tape, listing
+from layouts.doctor.screening import Scored, Screen
 from layouts.doctor.weights import paths_of, weighted
 
-# Edits of the tape that are tried.
-MOST_HYPOTHESES = 1_500
+# The denominators of factors that are written as fractions.
+MOST_BELOW = 1_000
 
 
 class Search:
@@ -66,7 +60,11 @@ class Search:
         """Nothing is computed before it is asked for."""
         self.case, self.trials, self.out, self.tolerance = case, trials, out, tolerance
         self.tried, self.jacobian = 0, jacobian
-        self._pages: dict[int, Page | None] = {}
+
+    @cached_property
+    def repertoire(self) -> Repertoire:
+        """All that is tried."""
+        return Repertoire(self.case, self.trials, self.out, self.tolerance)
 
     def findings(
         self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
@@ -74,25 +72,39 @@ class Search:
         """What is wrong with the gradient by one leaf; nothing where no mistake explains it."""
         found = self._results(leaf, given, right)
         found += self._factors(leaf, given, right)
-        scored, alone = self._alone(leaf, given, right[0], found)
+        screen = Screen(given[0], right[0], self.tolerance)
+        scored, alone = self._alone(leaf, given, screen, found)
         found += alone
         self.tried = max(self.tried, len(scored))
         if not any(len(one.parts) == 1 for one in found):
-            found += self._matching(scored, given, constants=True)
+            found += self._matching(scored, given, screen, constants=True)
             found += self._weighted(leaf, given, right)
         if not found:
             found = [*self._too_late(scored, given), *self._pushed(leaf, given)]
         if not found:
-            found = self._two_at_once(scored, given, right)
+            found = self._two_at_once(scored, given, right, screen)
         kinds = {kind for one in found for kind in one.kinds}
         next_best = min((gap for g, _, gap in scored if g.kind not in kinds), default=float("inf"))
-        name, shown = self.case.names[leaf], self._right_formula(leaf)
+        name, shown = self.case.names[leaf], self.repertoire.right_formula(leaf)
+        if found and not any(one.formula for one in found):
+            found[0] = replace(found[0], formula=self._scaled(leaf, given[0], right[0]))
         return findings_of(found, name, shown, next_best)
+
+    def _scaled(self, leaf: int, given: np.ndarray, right: np.ndarray) -> str:
+        """The formula of a named constant times the right gradient; empty where that is not it."""
+        factor, known = ratio(given, right, self.tolerance), self.repertoire
+        page = known.page(leaf)
+        if factor is None or page is None or known.facts.names(factor) is None:
+            return ""
+        exact = float(Fraction(factor).limit_denominator(MOST_BELOW))
+        terms = [replace(s, coefficient=exact * s.coefficient) for s in page.written.summands]
+        return page.text(terms) if abs(exact - factor) <= self.tolerance * abs(factor) else ""
 
     def _results(
         self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
     ) -> list[Explanation]:
         """Mistakes that the result alone shows."""
+        facts = self.repertoire.facts
 
         def of_trial(number: int) -> Iterator[Result]:
             trial = self.trials[number]
@@ -100,13 +112,22 @@ class Search:
             cotangent = np.asarray(trial.cotangent, float)
             pair = given[number], right[number]
             return of_result(
-                *pair, others, self._facts.names, self._facts.divides, self.tolerance, cotangent
+                *pair,
+                others,
+                self.repertoire.facts.names,
+                self.repertoire.facts.divides,
+                self.tolerance,
+                cotangent,
             )
 
         found = self._of_results(of_trial)
-        if self._facts.moves:
+        if facts.moves:
             found = [_likelier(one, "permutation-not-inverted") for one in found]
-        return [*found, *(_permuted(one) for one in found)] if self._facts.permutes else found
+        return (
+            [*found, *(_permuted(one) for one in found)]
+            if self.repertoire.facts.permutes
+            else found
+        )
 
     def _factors(
         self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
@@ -114,8 +135,8 @@ class Search:
         """Arrays that the gradient is multiplied by, or should be."""
 
         def of_trial(number: int) -> Iterator[Result]:
-            arrays = self._arrays(number)
-            page = self._page(leaf)
+            arrays = self.repertoire.arrays(number)
+            page = self.repertoire.page(leaf)
             if page is not None:
                 known = {name.removeprefix(f"{DIVISOR} ") for name in arrays}
                 divisors = [array for name, array in arrays.items() if name.startswith(DIVISOR)]
@@ -126,7 +147,7 @@ class Search:
             return of_array(given[number], right[number], arrays, self.tolerance)
 
         def of_slopes(number: int) -> Iterator[Result]:
-            arrays = self._arrays(number)
+            arrays = self.repertoire.arrays(number)
             return of_slope(given[number], right[number], arrays, self.tolerance)
 
         return [*self._of_results(of_trial), *self._of_results(of_slopes)]
@@ -152,7 +173,11 @@ class Search:
             return []
         words = "the Jacobian is multiplied by the cotangent as if that were a tangent"
         fix = "multiply by the Jacobian's transpose: it carries cotangents back"
-        kind = "permutation-not-inverted" if self._facts.only_moves else "operand-not-transposed"
+        kind = (
+            "permutation-not-inverted"
+            if self.repertoire.facts.only_moves
+            else "operand-not-transposed"
+        )
         kind = "transposed-layout" if self.jacobian else kind
         return [Explanation(((kind, words, fix),), 5, residual)]
 
@@ -168,51 +193,34 @@ class Search:
             if len(self.trials) > 1 or not result.unnamed
         ]
 
-    def _arrays(self, number: int) -> dict[str, np.ndarray]:
-        """The inputs and what is computed of them at one trial, by name."""
-        found = {}
-        named = zip(self._listing.inputs, self.case.names, strict=True)
-        for (variable, name), leaf in zip(named, self.trials[number].leaves, strict=True):
-            if is_float(leaf):
-                divisor = variable in self._facts.divisors
-                found[f"{DIVISOR} {name}" if divisor else name] = np.asarray(leaf, float)
-        values = self._run[number].values
-        for step in self._listing.steps:
-            for variable in step.results:
-                what = DIVISOR if variable in self._facts.divisors else "the result"
-                name = f"{what} of {step.name} ({variable})"
-                if variable == self._listing.output:
-                    name = f"{DIVISOR}, the output" if what == DIVISOR else "the output"
-                if is_float(values[variable]):
-                    found[name] = np.asarray(values[variable], float)
-        return found
-
     def _alone(
-        self, leaf: int, given: list[np.ndarray], right: np.ndarray, found: Sequence[Explanation]
+        self, leaf: int, given: list[np.ndarray], screen: Screen, found: Sequence[Explanation]
     ) -> tuple[list[Scored], list[Explanation]]:
         """Mistakes alone that give the candidate: all that are not beyond the best's margin."""
         best = min((one.rank for one in found if len(one.parts) == 1), default=None)
         scored: list[Scored] = []
         alone: list[Explanation] = []
-        for guess in self._guesses(leaf):
+        for guess in self.repertoire.guesses(leaf):
             if best is not None and guess.rank > best + MARGIN:
                 break
-            entry = self._scored([guess], right, given[0])
-            scored += entry
-            alone += self._matching(entry, given)
+            entry = screen.scored(guess)
+            if entry is None:
+                continue
+            scored.append(entry)
+            alone += self._matching([entry], given, screen)
             best = min((one.rank for one in (*found, *alone) if len(one.parts) == 1), default=None)
         return scored, alone
 
     def _too_late(self, scored: list[Scored], given: list[np.ndarray]) -> list[Explanation]:
         """A factor that is multiplied in at the end, where it belongs before other steps."""
-        arrays = [self._arrays(number) for number in range(len(given))]
+        arrays = [self.repertoire.arrays(number) for number in range(len(given))]
         found = []
-        for guess, first, _ in scored:
+        for guess, _, _ in scored:
             if guess.kind not in ("missing-factor", "missing-activation-derivative"):
                 continue
-            names = factors_of(given[0], first, arrays[0], self.tolerance)
-            for number in range(1, len(given) if names else 0):
-                value = guess.value(number)
+            names = list(arrays[0])
+            for number in range(len(given)):
+                value = guess.value(number) if names else None
                 if value is not None:
                     fitting = factors_of(given[number], value, arrays[number], self.tolerance)
                     names = [name for name in names if name in fitting]
@@ -225,49 +233,48 @@ class Search:
         return found
 
     def _two_at_once(
-        self, scored: list[Scored], given: list[np.ndarray], right: list[np.ndarray]
+        self,
+        scored: list[Scored],
+        given: list[np.ndarray],
+        right: list[np.ndarray],
+        screen: Screen,
     ) -> list[Explanation]:
         """Two mistakes, each on a path of its own, or one after the other."""
-        single = distinct(scored, self.tolerance)
-        found = self._matching(side_by_side(single, given[0], right, self.tolerance), given)
+        single = screen.distinct(scored)
+        found = self._matching(side_by_side(single, screen, right), given, screen)
         if not found:
-            pairs = self._scored(in_turn(single), right[0], given[0])
+            entries = map(screen.scored, in_turn(single))
+            pairs = [entry for entry in entries if entry is not None]
             self.tried += len(pairs)
-            found = self._matching(pairs, given)
+            found = self._matching(pairs, given, screen)
         return [replace(one, sure=False) for one in found]
 
     def _weighted(
         self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
     ) -> list[Explanation]:
         """Paths with another weight than one."""
-        variable = self._listing.inputs[leaf]
-        paths = paths_of(self._listing, self._run, variable, self._page(leaf), right)
+        known = self.repertoire
+        variable, page = known.listing.inputs[leaf], known.page(leaf)
+        paths = paths_of(known.listing, known.runs, variable, page, right)
         self.tried += len(paths)
-        found = weighted(paths, given, right, self._facts.names, self.tolerance)
+        found = weighted(paths, given, right, known.facts.names, self.tolerance)
         return [Explanation(tuple(w.parts), w.rank, residual) for w, residual in found]
 
-    def _scored(self, guesses: Sequence[Guess], right: np.ndarray, given: np.ndarray) -> list:
-        """What each gives at the first input, those apart that give the right gradient."""
-        scored = []
-        for guess in guesses:
-            found = guess.value(0)
-            if found is None or found.shape != given.shape:
-                continue
-            if not close(found, right, self.tolerance):
-                scored.append((guess, found, difference(given, found)))
-        return scored
-
     def _matching(
-        self, scored: Sequence[Scored], given: list[np.ndarray], constants: bool = False
+        self,
+        scored: Sequence[Scored],
+        given: list[np.ndarray],
+        screen: Screen,
+        constants: bool = False,
     ) -> list[Explanation]:
         """Those that agree at all inputs, as they are or up to a constant that has a name."""
         matched = []
-        for guess, found, _ in scored:
-            constant = self._constant(given[0], found, constants)
+        for guess, entries, _ in scored:
+            constant = self._constant(screen.given, entries, constants)
             if constant is None:
                 continue
-            residual = difference(given[0], constant.value * found)
-            for number in range(1, len(given)):
+            residual = difference(screen.given, constant.value * entries)
+            for number in range(1 if screen.places is None else 0, len(given)):
                 other = guess.value(number)
                 again = None if other is None else self._constant(given[number], other, constants)
                 if other is None or again is None or again.name != constant.name:
@@ -284,79 +291,7 @@ class Search:
         if close(given, found, self.tolerance):
             return Constant(1.0, "1")
         factor = ratio(given, found, self.tolerance) if any_named else None
-        return None if factor is None else self._facts.names(factor)
-
-    @cached_property
-    def _listing(self) -> Listing:
-        """The function's steps, without shifts for the sake of precision, which nobody writes."""
-        arrays = [jnp.asarray(leaf) for leaf in self.case.leaves]
-        whole = listing(self.case.flat_array, arrays)
-        if all(step.name != "stop_gradient" for step in whole.steps):
-            return whole
-        bare = listing(self.case.flat_array, arrays, shifts=False)
-        return bare if all(self._is_same(bare, trial) for trial in self.trials) else whole
-
-    def _is_same(self, bare: Listing, trial: Trial) -> bool:
-        """Whether a function has the true gradients at an input."""
-        if bare.output is None:
-            return False
-        found = Tape(bare, trial.leaves, jnp.asarray(trial.cotangent)).gradients()
-        return all(close(found[n], array, self.tolerance) for n, array in trial.right.items())
-
-    @cached_property
-    def _run(self) -> list[Tape]:
-        """A run of the function at each input."""
-        return [Tape(self._listing, t.leaves, jnp.asarray(t.cotangent)) for t in self.trials]
-
-    @cached_property
-    def _replays(self) -> list[Replay]:
-        """The same runs, to be run again with a change."""
-        return [Replay(tape) for tape in self._run]
-
-    @cached_property
-    def _hypotheses(self) -> list[Hypothesis]:
-        """Every edit of the pull-back that is tried, the least far-fetched first."""
-        found = [*of_paths(self._listing, self._run[0]), *of_steps(self._listing, self._run[0])]
-        found += everywhere(found)
-        return sorted(found, key=lambda h: h.rank)[:MOST_HYPOTHESES]
-
-    @cached_property
-    def _inputs(self) -> list[tuple[Sequence[Any], Any]]:
-        return [(trial.leaves, trial.cotangent) for trial in self.trials]
-
-    def _guesses(self, leaf: int) -> list[Guess]:
-        """Every mistake that is tried on one gradient."""
-        variable = self._listing.inputs[leaf]
-        guesses: list[Guess] = [
-            OnTape(hypothesis, self._run, variable)
-            for hypothesis in self._hypotheses
-            if self._run[0].depends(hypothesis.edit, variable)
-        ]
-        page = self._page(leaf)
-        if page is not None:
-            guesses += page.guesses()
-        guesses += of_function(self._program, leaf, self._inputs)
-        guesses += of_reruns(self._replays, variable)
-        return sorted(guesses, key=lambda guess: guess.rank)
-
-    def _page(self, leaf: int) -> Page | None:
-        """The gradient as it is written; None where it has no formula."""
-        if leaf not in self._pages:
-            self._pages[leaf] = page_of(self._program, leaf, self._inputs)
-        return self._pages[leaf]
-
-    def _right_formula(self, leaf: int) -> str:
-        page = self._pages.get(leaf)
-        return "" if page is None else page.text()
-
-    @cached_property
-    def _program(self) -> Program:
-        return trace(self.case.flat_array, self.case.leaves, names=self.case.names)
-
-    @cached_property
-    def _facts(self) -> Facts:
-        sizes = sizes_of(self.case.names, self.case.leaves, self.out.shape)
-        return Facts(self._listing, sizes)
+        return None if factor is None else self.repertoire.facts.names(factor)
 
 
 def _parts_of(constant: Constant | None) -> list[Part]:

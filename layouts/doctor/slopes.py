@@ -58,6 +58,9 @@ VALUES: Mapping[str, Callable[..., Array]] = {
     "le": lambda p, x, y: x <= y,
     "eq": lambda p, x, y: x == y,
     "ne": lambda p, x, y: x != y,
+    "and": lambda p, x, y: x & y,
+    "or": lambda p, x, y: x | y,
+    "not": lambda p, x: ~x,
     "select_n": lambda p, which, *cases: np.choose(np.asarray(which, int), cases),
 }
 

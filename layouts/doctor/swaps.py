@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts.doctor.labels import REDUCTIONS
+from layouts.doctor.listing import Step
 from layouts.doctor.named import Named, product, summed, together
 from layouts.doctor.replay import Replay
 from layouts.doctor.rewrites import NoFit
 from layouts.doctor.slopes import VALUES, slope
-from layouts.doctor.tape import Step
 
 # Terms of one cotangent that are kept apart.
 MOST_TERMS = 6

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from opt_einsum import contract_expression, get_symbol
 
 from layouts.formulas.summands import Summand
 from layouts.formulas.tree import Delta, Entry, Formula, Letter, Number
@@ -22,7 +23,7 @@ class Values:
         """Start with nothing known."""
         self.of_array = of_array
         self.known: dict[Formula, np.ndarray] = {}
-        self.orders: dict[tuple, Any] = {}
+        self.orders: dict[tuple, Callable] = {}
 
     def array(self, formula: Formula) -> np.ndarray:
         """An array formula's value."""
@@ -59,13 +60,15 @@ class Values:
 
     def _einsum(self, operands: list[Any]) -> Any:
         """An einsum whose order of products is looked up: most changes leave it as it is."""
-        if len(operands) < 6:
+        arrays, letters = operands[:-1:2], [*operands[1::2], operands[-1]]
+        if len(arrays) < 3:
             return np.einsum(*operands)
-        shapes = tuple(np.shape(array) for array in operands[:-1:2])
-        key = (shapes, tuple(map(tuple, operands[1::2])), tuple(operands[-1]))
+        key = (tuple(map(np.shape, arrays)), tuple(map(tuple, letters)))
         if key not in self.orders:
-            self.orders[key] = np.einsum_path(*operands, optimize="greedy")[0]
-        return np.einsum(*operands, optimize=self.orders[key])
+            *each, out = ("".join(map(get_symbol, one)) for one in letters)
+            equation = f"{','.join(each)}->{out}"
+            self.orders[key] = contract_expression(equation, *key[0], optimize="greedy")
+        return self.orders[key](*arrays)
 
     def _operand(self, factor: Formula) -> tuple[np.ndarray, list[Letter]]:
         if isinstance(factor, Delta):

@@ -16,9 +16,10 @@ import numpy as np
 from layouts.doctor.changes import shown_term
 from layouts.doctor.guesses import OnTape, Page, Part
 from layouts.doctor.hypotheses import Hypothesis, at, of_cotangent
+from layouts.doctor.listing import Listing
 from layouts.doctor.ratios import Constant
 from layouts.doctor.results import difference
-from layouts.doctor.tape import Edit, Listing, Tape
+from layouts.doctor.tape import Edit, Tape
 
 # Paths whose weights are solved for alone, and two at a time.
 MOST_PATHS = 60

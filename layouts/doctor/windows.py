@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from layouts.doctor.hypotheses import Hypothesis, array_of, at
-from layouts.doctor.tape import Edit, Step, Tape
+from layouts.doctor.listing import Step
+from layouts.doctor.tape import Edit, Tape
 
 # Windows that are taken one by one.
 MOST_WINDOWS = 256

@@ -7,6 +7,7 @@ process is ready. A frame out begins with the status in three digits and with ".
 process ends after it, "!". What the user's own functions print goes to standard error.
 """
 
+import contextlib
 import faulthandler
 import gc
 import importlib
@@ -114,8 +115,9 @@ def _streams() -> tuple[BinaryIO, BinaryIO]:
 
 def _listen(requests: BinaryIO, frames: queue.SimpleQueue) -> None:
     """Pass requests on; once the server is gone, end the process in the midst of any answer."""
-    while (found := read_frame(requests)) is not None:
-        frames.put(found)
+    with contextlib.suppress(OSError):
+        while (found := read_frame(requests)) is not None:
+            frames.put(found)
     os._exit(0)
 
 

@@ -39,7 +39,7 @@ from layouts.show.text import text
 Shape = tuple[int, ...]
 _ELEMENTWISE = "tanh sigmoid relu gelu silu softplus elu erf exp log sqrt square abs sign sin cos"
 ELEMENTWISE = frozenset(_ELEMENTWISE.split(" "))
-_BRACES = re.compile(r"\{([^}]*)\}")
+_BRACES = re.compile(r"(\+?)\{([^}]*)\}")
 
 
 def axes_of(
@@ -142,7 +142,11 @@ def at(place: Place, values: Mapping[str, int]) -> int:
 
 
 def _filled(line: str, places: Mapping[str, Place], values: Mapping[str, int]) -> str:
-    return _BRACES.sub(lambda found: str(at(places[found[1]], values)), line)
+    def number(found: re.Match) -> str:
+        plus, place = found[1], at(places[found[2]], values)
+        return "" if plus and place == 0 else f"{plus if place >= 0 else ''}{place}"
+
+    return _BRACES.sub(number, line)
 
 
 def _own_letters(sizes: Sequence[int]) -> list[str]:

@@ -50,6 +50,8 @@ from layouts.expressions.loading import Loaded
 from layouts.formulas.tree import Equation, Name
 
 Answer = Callable[[Any, Functions], dict[str, Any]]
+# Characters of a function that is written without names for what it computes on the way.
+MOST_SPELT = 60
 
 
 def gallery(body: Any, functions: Functions) -> dict[str, Any]:
@@ -115,9 +117,9 @@ def view(body: Any, functions: Functions) -> dict[str, Any]:
     subject = subject_of(asked)
     inputs = subject.at(asked)
     found = subject.numbers(inputs)
-    arrays = {**found.arrays, **subject.defined(found.arrays)}
-    shown = arrays_of(asked, subject, arrays)
+    shown = arrays_of(asked, subject, found.arrays)
     jacobian, counts = _jacobian(subject, found)
+    shapes = {name: array.shape for name, array in found.arrays.items()}
     return {
         "state": asked.state,
         "title": asked.row.title if asked.row else asked.name,
@@ -133,7 +135,7 @@ def view(body: Any, functions: Functions) -> dict[str, Any]:
         "arrays": shown,
         "jacobian": jacobian,
         "entries": {
-            "template": template_of(subject.equation, {n: a.shape for n, a in arrays.items()}),
+            "template": template_of(subject.equation, shapes),
             "request": jacobian["cells"]["reduced"],
         },
         "arrangements": subject.once(arrangements, counts),
@@ -234,12 +236,16 @@ def _bare_entry(
 
 
 def _function(asked: Asked, subject: Subject) -> schema.Formula:
-    """The function as an equation: of an expression as it was typed."""
+    """The function as an equation: an expression as it was typed, others of the inputs if short."""
     if asked.kind != "function":
         return read(f"{subject.out_name} = {asked.loaded.text}")
     formula = subject.program.output.formula
     assert formula is not None
-    return written(Equation((Name(subject.out_name), formula)))
+    found, whole = (
+        written(Equation((Name(subject.out_name), one)))
+        for one in (formula, subject.spelt_out(formula))
+    )
+    return whole if len(whole["text"]) <= MOST_SPELT else found
 
 
 def _jacobian(subject: Subject, found: Numbers) -> tuple[schema.Jacobian, tuple[int, ...]]:

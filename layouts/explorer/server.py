@@ -30,7 +30,6 @@ KINDS = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
-Compute = Callable[[str, dict], bytes]
 # What differs each time that it is asked.
 FLEETING = {"measure"}
 # What the page says of a view that nobody has turned yet.
@@ -53,13 +52,10 @@ class Answers:
         self.worker = worker
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
-        self._coming: dict[str, asyncio.Task[bytes]] = {}
 
     async def ask(self, name: str, body: dict, anew: bool = False) -> Reply:
         """A status and a body, as `Worker.ask` has them; `anew` asks it even for what is kept."""
         key = _key(name, body)
-        if key in self._coming and not anew:
-            return await self._sooner(self._coming[key], name, body)
         if key in self._kept and not anew:
             self._kept.move_to_end(key)
             return 200, self._kept[key]
@@ -67,31 +63,6 @@ class Answers:
         if status == 200 and name not in FLEETING:
             self._keep(key, found)
         return status, found
-
-    async def _sooner(self, here: asyncio.Task[bytes], name: str, body: dict) -> Reply:
-        """What this process has, or the worker's answer where that is there before."""
-        there = asyncio.ensure_future(self.worker.ask(name, body))
-        try:
-            await asyncio.wait({here, there}, return_when=asyncio.FIRST_COMPLETED)
-            if here.done() and not here.cancelled() and here.exception() is None:
-                return 200, here.result()
-            return await there
-        finally:
-            there.cancel()
-
-    def foresee(self, compute: Compute, first: Mapping[str, Any]) -> None:
-        """Have what the page begins with computed in this process, while the worker starts."""
-        rows = compute("gallery", {})
-        self._keep(_key("gallery", {}), rows)
-        body = _view_of(rows, first)
-        task = asyncio.ensure_future(asyncio.to_thread(compute, "view", body))
-        self._coming[_key("view", body)] = task
-        task.add_done_callback(partial(self._come, _key("view", body)))
-
-    def _come(self, key: str, task: asyncio.Task[bytes]) -> None:
-        del self._coming[key]
-        if not task.cancelled() and task.exception() is None:
-            self._keep(key, task.result())
 
     def _keep(self, key: str, found: bytes) -> None:
         self._size += len(key) + len(found) - len(self._kept.pop(key, b""))
@@ -110,7 +81,6 @@ def application(
     worker: Worker,
     names: Iterable[str],
     first: Mapping[str, Any] | None = None,
-    compute: Compute | None = None,
 ) -> Guard:
     """The server as an ASGI application.
 
@@ -120,8 +90,6 @@ def application(
         names: of the answers that it has, each at `POST /api/<name>`.
         first: the view that the page begins with, computed ahead; that of the gallery's first row
             if it is empty, none if it is None.
-        compute: answers the gallery and the first view in this process, while the worker starts;
-            only where it is nothing that was typed on the page, and no function of the user's.
     """
     answers = Answers(worker)
     if first is not None:
@@ -130,8 +98,6 @@ def application(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         worker.open()
-        if compute is not None:
-            answers.foresee(compute, first or {})
         try:
             yield
         finally:
@@ -159,13 +125,9 @@ async def _ahead(answers: Answers, first: Mapping[str, Any]) -> bool:
     """Have the first view computed, and with it compiled what all views need."""
     status, found = await answers.ask("gallery", {}, anew=True)
     if status == 200:
-        status, _ = await answers.ask("view", _view_of(found, first), anew=True)
+        begun = first or {"source": json.loads(found)["rows"][0]["source"]}
+        status, _ = await answers.ask("view", {**DEFAULTS, **begun}, anew=True)
     return status < 500
-
-
-def _view_of(gallery: bytes, first: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page asks for at first: as given, or the gallery's first row."""
-    return {**DEFAULTS, **(first or {"source": json.loads(gallery)["rows"][0]["source"]})}
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:

@@ -1,27 +1,29 @@
 """`layouts serve`: a socket on 127.0.0.1, its address on standard output, then the server."""
 
 import asyncio
-import json
 import signal
 import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-import jax
 import uvicorn
 
 from layouts.errors import LayoutError
 from layouts.explorer.computing import Setup
+from layouts.explorer.forking import forked
 from layouts.explorer.payload import ANSWERS
 from layouts.explorer.safety import Door, Guard
 from layouts.explorer.server import application
-from layouts.explorer.worker import PLATFORMS, Worker
+from layouts.explorer.worker import Worker
 from layouts.expressions.loading import Loaded, Shape
+
+Function = tuple[str, Mapping[str, Shape]]
 
 
 def bind(port: int) -> socket.socket:
@@ -54,12 +56,10 @@ class Start:
     Attributes:
         fragment: the page's state, as its address has it.
         state: the same as the first request has it; empty for the gallery's first row.
-        functions: the user's own, for the worker.
     """
 
     fragment: str = ""
     state: Mapping[str, Any] = field(default_factory=dict)
-    functions: tuple[tuple[str, Mapping[str, Shape]], ...] = ()
 
     @classmethod
     def of(cls, loaded: Loaded, wrt: str | None = None) -> "Start":
@@ -80,8 +80,7 @@ class Start:
         if ":" in loaded.text:
             source = {"kind": "function", "name": loaded.text}
             fragment = urlencode({"function": loaded.text, **by})
-            functions = ((loaded.text, dict(loaded.inputs)),)
-            return cls(fragment, {"source": source, **by}, functions)
+            return cls(fragment, {"source": source, **by})
         shapes = {name: list(shape) for name, shape in loaded.inputs.items()}
         pieces = (f"{name}={_shape(shape)}" for name, shape in shapes.items())
         fragment = urlencode({"expression": loaded.text, **by, "shapes": " ".join(pieces)})
@@ -93,13 +92,30 @@ def _shape(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def serve(start: Start, *, port: int, limit: float = 20.0, opened: bool = True) -> None:
+@contextmanager
+def prepared(functions: tuple[Function, ...] = (), limit: float = 20.0) -> Iterator[Worker]:
+    """What computes, getting ready beside this process; to be had before JAX is used here.
+
+    Args:
+        functions: the user's own, each by the text that names it and its shapes by name.
+        limit: seconds that one answer may take.
+    """
+    setup = Setup(functions, limit)
+    worker = Worker(setup, first=forked(setup))
+    try:
+        yield worker
+    finally:
+        if worker.first is not None:
+            worker.first.close()
+
+
+def serve(start: Start, worker: Worker, *, port: int, opened: bool = True) -> None:
     """Serve the explorer until it is interrupted.
 
     Args:
         start: what the page begins with.
+        worker: computes; closed in the end.
         port: to listen on; 0 for any that is free.
-        limit: seconds that one answer may take.
         opened: whether to open a browser.
 
     Raises:
@@ -116,18 +132,10 @@ def serve(start: Start, *, port: int, limit: float = 20.0, opened: bool = True) 
         if opened:  # some browsers run in this terminal, and come back when they are left
             url = f"{door.invitation()}{place}"
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        worker = Worker(Setup(start.functions, limit))
-        compute = None if start.functions else _computed
-        config = _config(application(door, worker, ANSWERS, start.state, compute))
+        config = _config(application(door, worker, ANSWERS, start.state))
         asyncio.run(_Server(config, worker, interrupted).serve(sockets=[listening]))
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _computed(name: str, body: dict) -> bytes:
-    """An answer in this process, which has JAX imported already."""
-    jax.config.update("jax_platforms", PLATFORMS)
-    return json.dumps(ANSWERS[name](body, {}), allow_nan=False, separators=(",", ":")).encode()
 
 
 def _config(app: Guard) -> uvicorn.Config:

@@ -7,8 +7,10 @@ layout cost no tracing and no compilation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from graphlib import TopologicalSorter
 from math import prod
 from typing import Any, cast
 
@@ -141,12 +143,20 @@ class Subject:
 
     @cached_property
     def definitions(self) -> dict[str, Formula]:
-        """What the letters of the derivation's formulas stand for, functions left out."""
-        return {
+        """What the letters of the derivation's formulas stand for, functions left out.
+
+        Each stands behind those that it is made of.
+        """
+        found = {
             equation.sides[0].text: equation.sides[-1]
             for equation in self.derivation.definitions
             if isinstance(equation.sides[0], Name)
         }
+        made_of = {
+            name: {part.text for part in body.walk() if isinstance(part, Name)} & {*found}
+            for name, body in found.items()
+        }
+        return {name: found[name] for name in TopologicalSorter(made_of).static_order()}
 
     @cached_property
     def loss(self) -> str:
@@ -218,10 +228,18 @@ class Subject:
 
         def compute(*arrays: Any) -> tuple[dict[str, Any], Jacobian, Any]:
             J = derivative(*arrays)
-            values = self.program.values(dict(zip(names, arrays, strict=True)))
+            values = self._defined(self.program.values(dict(zip(names, arrays, strict=True))))
             return values, J, J.dense() if self.writable else None
 
         return jax.jit(compute)
+
+    def _defined(self, arrays: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """The same with what the formulas define, where that can be had."""
+        found = dict(arrays)
+        for name, formula in self.definitions.items():
+            with suppress(LayoutError):  # of what is made of a cotangent
+                found[name] = evaluate(formula, found)
+        return found
 
     def numbers(self, arrays: list[np.ndarray]) -> Numbers:
         """All values at these inputs.
@@ -247,17 +265,6 @@ class Subject:
 
         row = run(pulled, "be differentiated", last=True)
         return float(np.asarray(row)[tuple(index[split:])])
-
-    def defined(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The values of what the formulas define, where they can be had."""
-        found: dict[str, np.ndarray] = {}
-        for name, formula in self.definitions.items():
-            try:
-                known = cast(Mapping[str, jax.Array], {**arrays, **found})
-                found[name] = np.asarray(evaluate(formula, known))
-            except LayoutError:  # it is made of a cotangent
-                continue
-        return found
 
 
 @lru_cache(maxsize=KEPT)

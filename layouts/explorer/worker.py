@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from layouts.explorer.computing import Setup, frame
+from layouts.explorer.forking import PLATFORMS, Forked
 from layouts.explorer.refusals import Refused, refusal
 
 COMMAND = (sys.executable, "-P", "-m", "layouts.explorer.computing")
-# A page's small Jacobians are no reason to take hold of an accelerator.
-PLATFORMS = os.environ.get("JAX_PLATFORMS", "cpu")
 # Requests that wait for their turn; more are refused.
 MOST_WAITING = 16
 # Seconds for a process to start: JAX is imported, the user's modules too.
@@ -26,6 +25,7 @@ START_LIMIT = 120.0
 # Seconds for what nobody waits for any more.
 UNWANTED_LIMIT = 2.0
 
+Process = asyncio.subprocess.Process | Forked
 Reply = tuple[int, bytes]
 
 
@@ -48,6 +48,7 @@ class Worker:
     Args:
         setup: what the process is told.
         command: what runs the process.
+        first: the first process, which has been told the setup; None to start that one too.
 
     Attributes:
         ahead: asks for something after each start, so that what answers need is compiled; says
@@ -55,17 +56,20 @@ class Worker:
         process: the one that computes; None while there is none.
     """
 
-    def __init__(self, setup: Setup, command: tuple[str, ...] = COMMAND):
-        self.setup, self.command = setup, command
+    def __init__(
+        self, setup: Setup, command: tuple[str, ...] = COMMAND, first: Forked | None = None
+    ):
+        self.setup, self.command, self.first = setup, command, first
         self.ahead: Callable[[], Awaitable[bool]] | None = None
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Process | None = None
+        self._ending: asyncio.Future[None] | None = None  # of the last process
         self._jobs: dict[str, _Job] = {}  # the first of them is next
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task] = set()
 
     def open(self) -> None:
         """Start; returns at once."""
-        self._spawn(self._serve())
+        self._begin(self._serve())
 
     async def close(self) -> None:
         """Stop the process and refuse what waits."""
@@ -130,7 +134,7 @@ class Worker:
             self._settle_all(*failure)
             return False
         if self.ahead is not None:
-            self._spawn(self._warm(self.ahead))
+            self._begin(self._warm(self.ahead))
         return await self._work()
 
     async def _warm(self, ahead: Callable[[], Awaitable[bool]]) -> None:
@@ -165,22 +169,33 @@ class Worker:
 
     async def _start(self) -> tuple[int, str] | None:
         """Start a process; what stood in the way, if anything did."""
-        paths = [path or os.getcwd() for path in sys.path]
-        own = {"PYTHONPATH": os.pathsep.join(paths), "JAX_PLATFORMS": PLATFORMS}
-        environment = {**os.environ, **own}
-        pipe = asyncio.subprocess.PIPE
         try:
-            # In a session of its own, so that Ctrl-C is the server's alone.
-            self.process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
-            )
             async with asyncio.timeout(START_LIMIT):
-                _, status, body = await self._exchange(self.setup.encoded())
+                if self.first is not None:
+                    self.process = await self.first.connect()
+                    self.first = None
+                else:
+                    self.process = await self._spawned()
+                    await self._send(self.setup.encoded())
+                _, status, body = await self._receive()
         except TimeoutError:
             return 503, f"no process to compute in was ready after {START_LIMIT:g} s"
         except (OSError, EOFError) as error:
             return 503, f"no process to compute in could be started: {error}"
         return None if status == 200 else (status, json.loads(body)["error"])
+
+    async def _spawned(self) -> asyncio.subprocess.Process:
+        paths = [path or os.getcwd() for path in sys.path]
+        own = {"PYTHONPATH": os.pathsep.join(paths), "JAX_PLATFORMS": PLATFORMS}
+        pipe = asyncio.subprocess.PIPE
+        # In a session of its own, so that Ctrl-C is the server's alone.
+        return await asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=pipe,
+            stdout=pipe,
+            env={**os.environ, **own},
+            start_new_session=True,
+        )
 
     async def _answer(self, job: _Job) -> bool:
         """Answer one request; whether the process is fit for another one."""
@@ -210,14 +225,22 @@ class Worker:
             await asyncio.gather(exchange, watch, return_exceptions=True)
 
     async def _exchange(self, data: bytes) -> tuple[bool, int, bytes]:
-        """Send one frame and receive one: whether it is the last, the status, the body.
+        """Send one frame and receive one.
 
         Raises:
             EOFError, OSError: the process ended.
         """
-        assert self.process is not None and self.process.stdin and self.process.stdout
+        await self._send(data)
+        return await self._receive()
+
+    async def _send(self, data: bytes) -> None:
+        assert self.process is not None and self.process.stdin
         self.process.stdin.write(frame(data))
         await self.process.stdin.drain()
+
+    async def _receive(self) -> tuple[bool, int, bytes]:
+        """A frame: whether it is the last, the status, the body."""
+        assert self.process is not None and self.process.stdout
         size = int.from_bytes(await self.process.stdout.readexactly(4))
         found = await self.process.stdout.readexactly(size)
         return found[3:4] == b"!", int(found[:3]), found[4:]
@@ -232,21 +255,14 @@ class Worker:
             self._settle(job, status, message)
 
     async def _stop(self) -> None:
-        """End the process."""
+        """End the process, wholly even where this is broken off."""
         process, self.process = self.process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1):  # both pipes have to be at their end to be let go
-                await process.stdout.read()
-                await process.stdin.wait_closed()
-        await process.wait()
+        if process is not None:
+            self._ending = asyncio.ensure_future(_ended(process))
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _begin(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -259,3 +275,16 @@ async def _unwanted(job: _Job) -> None:
         await asyncio.sleep(UNWANTED_LIMIT)
         if not job.waiting:
             return
+
+
+async def _ended(process: Process) -> None:
+    """Kill a process, and let go of its pipes."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(1):  # both pipes have to be at their end to be let go
+            await process.stdout.read()
+            await process.stdin.wait_closed()
+    await process.wait()

@@ -17,6 +17,7 @@ from layouts.formulas.tree import (
     Number,
     Ones,
     Transpose,
+    View,
 )
 
 Shape = tuple[int, ...]
@@ -119,6 +120,8 @@ def _is_array(formula: Formula) -> bool:
         return False
     if isinstance(formula, Transpose):
         return False
+    if isinstance(formula, View) and isinstance(formula.of, Name | Identity):
+        return any(entry in ("None", "...") for entry in formula.entries)  # `x[0]` is a name
     if isinstance(formula, Call) and formula.function in ("diag", "vec"):
         return False
     if isinstance(formula, Call) and formula.primes and isinstance(formula.operands[0], Name):

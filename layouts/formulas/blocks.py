@@ -46,7 +46,8 @@ class Block:
         if len(self.parts) == 1 and not self.left and not self.right and not self.swaps:
             return self.parts[0].scaled(self.outer)
         whole = self.outer
-        middle = array(_kronecker(self.parts), self.sides)
+        product = _kronecker(self.parts)
+        middle = Term() if product == Number(1) else array(product, self.sides)
         crossed = (middle,) if self.swaps is None else (middle, self.swaps[1])
         for part in (*self.left, *crossed, *self.right):
             whole = times(whole, part)

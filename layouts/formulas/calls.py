@@ -103,7 +103,15 @@ def _kronecker(operands: tuple[Formula, ...]) -> Formula:
     return Product("kronecker", operands)
 
 
+def _array(operands: tuple[Formula, ...]) -> Formula:
+    """`array([a, b])`, whose brackets are an array already."""
+    first = operands[0]
+    whole = len(operands) == 1 and isinstance(first, Call) and first.function == "array"
+    return first if whole else Call("array", operands)
+
+
 _FORMS: Mapping[str, Callable[[tuple[Formula, ...]], Formula]] = {
+    "array": _array,
     "eye": _identity,
     "ones": lambda operands: Ones(_sizes("ones", operands)),
     "inv": lambda operands: Inverse(_one("inv", operands)),

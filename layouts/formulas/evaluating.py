@@ -94,29 +94,42 @@ def _sizes(formula: Formula, lookup: Arrays, given: Mapping[str, int]) -> dict[s
             return None  # what it lacks is told when it is evaluated
         return traced[0]
 
-    return sizes(_sized_by(formula, lookup), shape, {**_left_sizes(formula, lookup), **given})
+    left = _left_sizes(formula, lookup)
+    alone = _only_left(formula) if left else set()
+    sure = {letter: size for letter, size in left.items() if letter in alone}
+    return sizes(_sized_by(formula, lookup), shape, {**sure, **given}, left)
 
 
 def _left_sizes(formula: Formula, lookup: Arrays) -> dict[str, int]:
-    """Sizes that only the left side tells: how far k runs in `∂L/∂x[k] = ∂L/∂D[k] - ∂L/∂D[k-1]`.
-
-    A letter that stands among others in an index, or in a δ with such an index, runs further than
-    the axes that it stands on alone. The array differentiated by says how far.
-    """
+    """The sizes of letters that the arrays of the left side have, in `∂D[i]/∂x[k] = δ[i,k]`."""
     if not isinstance(formula, tree.Equation):
         return {}
     match formula.sides[0]:
-        case tree.Entry(tree.Derivative(_, tree.Name() as by), indices):
-            array = lookup.find(by)
+        case tree.Entry(tree.Derivative(_, by), indices):
+            entries = [(by, indices)]
+        case tree.Derivative(of, by):
+            sides = [side for side in (of, by) if isinstance(side, tree.Entry)]
+            entries = [(side.array, side.indices) for side in sides]
         case _:
             return {}
-    if array is None or len(np.shape(array)) != len(indices):
-        return {}
-    last = formula.sides[-1]
+    found: dict[str, int] = {}
+    for name, indices in entries:
+        array = lookup.find(name)
+        if array is not None and len(np.shape(array)) == len(indices):
+            pairs = zip(indices, np.shape(array), strict=True)
+            found |= {n.text: size for n, size in pairs if isinstance(n, Letter)}
+    return found
+
+
+def _only_left(formula: Formula) -> set[str]:
+    """The letters that the left side alone tells the size of.
+
+    A letter that stands among others in an index, or in a δ with such an index, runs further than
+    the axes that it stands on alone, as k does in `∂L/∂x[k] = ∂L/∂D[k] - ∂L/∂D[k-1]`.
+    """
+    first, last = formula.parts[0], formula.parts[-1]
     moved = {letter.text for letter in _moved_letters(last)}
-    absent = {n.text for n in indices if isinstance(n, Letter) and n not in last.walk()}
-    pairs = zip(indices, np.shape(array), strict=True)
-    return {n.text: size for n, size in pairs if isinstance(n, Letter) and n.text in moved | absent}
+    return moved | {letter.text for letter in free_letters(first) if letter not in last.walk()}
 
 
 def _moved_letters(formula: Formula) -> Iterator[Letter]:

@@ -24,6 +24,7 @@ from layouts.formulas.tree import (
     Call,
     Formula,
     Identity,
+    Inverse,
     Number,
     Ones,
     Power,
@@ -166,12 +167,18 @@ class Term:
         return _sorted(self.numbers), _sorted(self.below), tuple(map(_key, self.factors))
 
     def scaled(self, other: Term) -> Term:
-        """With the numbers of another term as well."""
+        """With the numbers of another term as well; what is above and below the bar is gone."""
+        numbers, below = [*self.numbers, *other.numbers], list[Formula]()
+        for divisor in (*self.below, *other.below):
+            if divisor in numbers:
+                numbers.remove(divisor)
+            else:
+                below.append(divisor)
         return replace(
             self,
             coefficient=self.coefficient * other.coefficient,
-            numbers=(*self.numbers, *other.numbers),
-            below=(*self.below, *other.below),
+            numbers=tuple(numbers),
+            below=tuple(below),
         )
 
 
@@ -193,6 +200,10 @@ def times(left: Term, right: Term) -> Term:
         return replace(left.scaled(right), sides=right.sides, factors=right.factors)
     factors = (*left.factors, *right.factors)
     kept = [factor for factor in factors if not _is_identity(factor)]
+    for at in range(len(kept) - 1, 0, -1):
+        if len(kept) > 2 and _cancel(*kept[at - 1 : at + 1]):
+            del kept[at - 1 : at + 1]
+            break
     for at in range(len(kept) - 1):
         scaled = _beside(kept[at], kept[at + 1])
         if scaled is not None:
@@ -203,6 +214,13 @@ def times(left: Term, right: Term) -> Term:
         sides=(left.sides[0], right.sides[1]),
         factors=tuple(kept) or factors[:1],
     )
+
+
+def _cancel(one: Factor, other: Factor) -> bool:
+    """Whether one of two factors is the inverse of the other."""
+    if not isinstance(one, Atom) or not isinstance(other, Atom) or one.turned != other.turned:
+        return False
+    return one.array == Inverse(other.array) or other.array == Inverse(one.array)
 
 
 def _beside(one: Factor, other: Factor) -> tuple[Factor, ...] | None:

@@ -66,7 +66,18 @@ _OF_NUMPY = (
     *("ceil", "floor", "isfinite", "real", "imag", "conj", "logical_not"),
 )
 _WHOLE_OF_NUMPY = (
-    *("prod", "argmax", "argmin", "reshape", "broadcast_to", "pad", "transpose", "expand_dims"),
+    *(
+        "prod",
+        "any",
+        "all",
+        "argmax",
+        "argmin",
+        "reshape",
+        "broadcast_to",
+        "pad",
+        "transpose",
+        "expand_dims",
+    ),
     *(
         "squeeze",
         "triu",
@@ -78,6 +89,7 @@ _WHOLE_OF_NUMPY = (
         "take",
         "take_along_axis",
         "argsort",
+        "tile",
     ),
 )
 # Functions of one operand that act entry by entry: these have derivatives such as tanh′.
@@ -104,6 +116,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     **{n: f.call for n, f in FUNCTIONS.items() if n not in ELEMENTWISE | BROADCASTING},
     **{name: getattr(jnp, name) for name in _WHOLE_OF_NUMPY},
     **{name: _cumulative(name) for name in ("cumsum", "cumprod", "cummax", "cummin")},
+    "array": lambda *arrays: jnp.stack(jnp.broadcast_arrays(*arrays)),
     "concat": lambda *arrays, axis=0: jnp.concatenate(arrays, axis),
     "sort": jnp.sort,
     "stack": lambda *arrays, axis=0: jnp.stack(arrays, axis),
@@ -119,7 +132,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
 }
 # Those whose result may be larger than what they are given.
 ENLARGING = {
-    *("arange", "eye", "ones", "zeros", "broadcast_to", "pad", "kron", "outer", "diag"),
+    *("tile", "arange", "eye", "ones", "zeros", "broadcast_to", "pad", "kron", "outer", "diag"),
     "commutation",
     "one_hot",
 }

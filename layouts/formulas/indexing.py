@@ -97,6 +97,15 @@ def index_form(
                 return index_form(of, seen, shape_of, fresh)
         case Call(function, (operand,), (), primes) if function in ELEMENTWISE:
             return Call(function, (inside(operand),), (), primes)
+        case Call("sum", (of,), (("axis", int() | tuple() as axis),)) if len(shape_of(of)) > 2:
+            axes, free = {axis} if isinstance(axis, int) else {*axis}, iter(letters)
+            extents = enumerate(shape_of(of))
+            every = [
+                (fresh(size) if size > 1 else None) if n in axes else next(free)
+                for n, size in extents
+            ]
+            summed = tuple(n for a, n in enumerate(every) if a in axes and isinstance(n, Letter))
+            return Sigma(summed, index_form(of, every, shape_of, fresh))
         case Product("entrywise", factors):
             return Product("matrix", tuple(inside(factor) for factor in factors))
         case Product("matrix", factors):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from layouts.formulas.splitting import ShapeOf
 from layouts.formulas.summands import Summand, is_table
-from layouts.formulas.tree import Call, Entry, Formula, Letter, Number
+from layouts.formulas.tree import Call, Entry, Formula, Letter, Number, View
 
 
 def laid_open(summand: Summand, shape_of: ShapeOf | None) -> Summand:
@@ -50,15 +50,18 @@ def laid_open(summand: Summand, shape_of: ShapeOf | None) -> Summand:
 
 
 def _is_lookup(index: Formula) -> bool:
-    """Whether an index is an entry of a vector of indices."""
-    match index:
-        case Entry(array, (Letter(),)):
-            return is_table(array)
-    return False
+    """Whether an index is an entry of indices that run along one axis at most."""
+    if not isinstance(index, Entry) or not is_table(index.array):
+        return False
+    places = [n for n in index.indices if isinstance(n, Number)]
+    letters = [n for n in index.indices if isinstance(n, Letter)]
+    return len(letters) < 2 and len(letters) + len(places) == len(index.indices)
 
 
 def _one_hot(index: Formula, place: Letter) -> Formula:
     """The entry that is one where the table's entry is the place."""
     assert isinstance(index, Entry)
-    table = Call("one_hot", (index.array, Number(place.size)))
-    return Entry(table, (*index.indices, place))
+    letters = tuple(n for n in index.indices if isinstance(n, Letter))
+    entries = tuple(str(n.value) if isinstance(n, Number) else ":" for n in index.indices)
+    array = index.array if len(letters) == len(entries) else View(index.array, entries)
+    return Entry(Call("one_hot", (array, Number(place.size))), (*letters, place))

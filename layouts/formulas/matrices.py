@@ -26,6 +26,7 @@ from layouts.formulas.factors import (
 )
 from layouts.formulas.indexing import ELEMENTWISE
 from layouts.formulas.lookups import laid_open
+from layouts.formulas.picking import cells, in_digits, picked
 from layouts.formulas.plain import is_applied_to, transposes
 from layouts.formulas.simplifying import total
 from layouts.formulas.splitting import ShapeOf, split
@@ -41,6 +42,7 @@ from layouts.formulas.tree import (
     Number,
     Ones,
     Product,
+    Transpose,
     View,
 )
 
@@ -67,8 +69,51 @@ def matrix_form(
         >>> matrix_form([Summand(1, (j,), (), (G, X))], (k, l)).factors
         (Name(text='G'), Transpose(of=Name(text='X')))
     """
+    numbers = _numbers(summands, letters, shape_of)
+    if numbers is not None:
+        return numbers
     terms = matrix_terms(summands, letters, shape_of)
-    return None if terms is None else total(terms, shape_of)
+    if terms is None:
+        return _regrouped(summands, letters[0], shape_of) if len(letters) == 1 else None
+    return total(terms, shape_of)
+
+
+def _regrouped(
+    summands: Sequence[Summand], letter: Letter | None, shape_of: ShapeOf | None
+) -> Formula | None:
+    """`reshape(A, shape=(15,))` of a matrix, where a vector's index is made of two letters."""
+    parted = [in_digits(summand, letter) for summand in summands] if letter else []
+    found = [part for part in parted if part is not None]
+    if not letter or not found or len(found) < len(parted) or len({p for p, _ in found}) > 1:
+        return None
+    form = matrix_form([rest for _, rest in found], found[0][0], shape_of)
+    return None if form is None else Call("reshape", (form,), (("shape", (letter.size,)),))
+
+
+def _numbers(
+    summands: Sequence[Summand], letters: Axes, shape_of: ShapeOf | None
+) -> Formula | None:
+    """`[[a, b], [c, d]]` where each number of the result is told on its own."""
+    found = cells(summands, letters)
+    if found is None:
+        return None
+    written: dict[tuple[int, ...], Formula] = {}
+    for place, inside in found.items():
+        terms = matrix_terms(inside, (), shape_of)
+        if terms is None:
+            return None
+        written[place] = total(terms, shape_of)
+    sizes = [1 if letter is None else letter.size for letter in letters]
+    if sizes[0] == 1 and len(sizes) == 2:
+        row = [written.get((0, n), Number(0)) for n in range(sizes[1])]
+        return Transpose(Call("array", tuple(row)))
+    lines = [
+        written.get((n, 0)[: len(sizes)], Number(0))
+        if len(sizes) == 1 or sizes[1] == 1
+        else Call("array", tuple(written.get((n, m), Number(0)) for m in range(sizes[1])))
+        for n in range(sizes[0])
+    ]
+    return Call("array", tuple(lines))
 
 
 def matrix_terms(
@@ -88,7 +133,7 @@ def matrix_terms(
     if len(letters) > 2:
         return None
     target = tuple([*letters, None, None][:2])
-    summands = [laid_open(summand, shape_of) for summand in summands]
+    summands = [picked(laid_open(summand, shape_of), shape_of) for summand in summands]
     for narrow in (False, True) if flat is None else (flat,):
         found = [_product(summand, target, narrow, shape_of) for summand in summands]
         terms = [term for term in found if term is not None]

@@ -16,6 +16,7 @@ from layouts.formulas.joining import joined, split, starred, times
 from layouts.formulas.reader import EXAMPLE, MAX_DEPTH, OPERAND
 from layouts.formulas.tokens import Token, plain
 from layouts.formulas.tree import (
+    Call,
     Compare,
     Equation,
     Formula,
@@ -242,6 +243,8 @@ class _Parser(Words):
             return self.word()
         if self.accept("("):
             return self.parenthesised(token)
+        if self.accept("["):
+            return self.array()
         if self.accept("∂"):
             return self.derivative(self.operand_of_d(), tight=False)
         if self.accept("𝟏"):
@@ -251,6 +254,14 @@ class _Parser(Words):
         if self.ahead("|"):
             raise self.refuse(OPERAND, "write abs(x), det(X) or ‖x‖")
         raise self.refuse(OPERAND)
+
+    def array(self) -> Formula:
+        """`[a, b]` or `[[a, b], [c, d]]`, its first bracket read."""
+        found = [self.outside(self.sum)]
+        while self.accept(","):
+            found.append(self.outside(self.sum))
+        self.expect("]", "write an array as [a, b] or [[a, b], [c, d]]")
+        return Call("array", tuple(found))
 
     def norm(self) -> Formula:
         """`‖x‖`, its first sign read."""

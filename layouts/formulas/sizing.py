@@ -69,7 +69,10 @@ def written(letter: str) -> str:
 
 
 def sizes(
-    formula: Formula, shape: Callable[[Formula], Shape | None], given: Mapping[str, int]
+    formula: Formula,
+    shape: Callable[[Formula], Shape | None],
+    given: Mapping[str, int],
+    else_given: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """How far each letter runs.
 
@@ -80,6 +83,7 @@ def sizes(
         formula: with letters kept apart by `apart`.
         shape: the shape of an array in it, None where that is not known.
         given: sizes that are known beforehand, by letter.
+        else_given: sizes of letters for which all of this finds none.
 
     Returns:
         The size of each letter that can be found.
@@ -93,9 +97,11 @@ def sizes(
     places = [place for node in nodes if isinstance(node, Entry) for place in _places(node, shape)]
     found = {**_plain(places, fixed), **fixed}
     _match(nodes, found)
-    for index, extent in places:
-        _fit(index, extent, found)
-    _match(nodes, found)
+    for more in ({}, else_given or {}):
+        found = {**more, **found}
+        for index, extent in places:
+            _fit(index, extent, found)
+        _match(nodes, found)
     return found
 
 
@@ -105,8 +111,12 @@ def _match(nodes: list[Formula], found: dict[str, int]) -> None:
     for _ in deltas:  # a chain of deltas hands a size on from one to the next
         for delta in deltas:
             for one, other in ((delta.left, delta.right), (delta.right, delta.left)):
-                if isinstance(one, Letter) and isinstance(other, Letter) and other.text in found:
+                if not isinstance(other, Letter) or other.text not in found:
+                    continue
+                if isinstance(one, Letter):
                     found.setdefault(one.text, found[other.text])
+                elif isinstance(one, Digits):
+                    _fit(one, found[other.text], found)
 
 
 def _places(

@@ -56,7 +56,7 @@ class Summand:
     @property
     def body(self) -> Formula:
         """All but the coefficient as a formula."""
-        parts = (*self.deltas, *self.factors)
+        parts = (*self.deltas, *map(_sliced, self.factors))
         inner = Product("matrix", parts) if len(parts) > 1 else parts[0] if parts else Number(1)
         return Sigma(self.summed, inner) if self.summed else inner
 
@@ -231,6 +231,20 @@ def _canonical(summand: Summand) -> Summand:
 def is_table(array: Formula) -> bool:
     """Whether an array is one of indices: the user's own, or an order."""
     return isinstance(array, Name) or (isinstance(array, Call) and array.function == "argsort")
+
+
+def _sliced(factor: Formula) -> Formula:
+    """`D[:3][k]` where k runs less far than the axis, which nothing would tell otherwise."""
+    if not isinstance(factor, Entry) or isinstance(factor.array, Ones):
+        return factor
+    runs = [
+        n.terms[0] if isinstance(n, Sum) and n.coefficients == (1,) else n for n in factor.indices
+    ]
+    if runs == list(factor.indices):
+        return factor
+    pairs = zip(factor.indices, runs, strict=True)
+    slices = [f":{run.size}" if isinstance(run, Letter) and n != run else ":" for n, run in pairs]
+    return Entry(View(factor.array, tuple(slices)), tuple(runs))
 
 
 def _covers(index: Formula, letter: Formula) -> bool:

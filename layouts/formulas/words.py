@@ -17,6 +17,7 @@ from layouts.formulas.tree import (
     Name,
     Number,
     Sigma,
+    View,
 )
 
 _BY = "write ∂L/∂W or ∂D[i,j]/∂W[k,l]"
@@ -117,7 +118,7 @@ class Words(Brackets):
         start = self.place
         above: Formula = Name(text[1:])
         if self.ahead("[") and self.next.tight:
-            found = self.indexed(above)
+            found = _entry_of(self.indexed(above))
             above = found if isinstance(found, Entry) else name
         if above != name and self.by_follows():
             return self.derivative(above, tight=True)
@@ -162,7 +163,7 @@ class Words(Brackets):
         if name == Name("vec") and self.ahead("("):
             return self.outside(lambda: self.called(token, 0, []))
         if self.ahead("["):
-            found = self.indexed(name)
+            found = _entry_of(self.indexed(name))
             if isinstance(found, Entry):
                 return found
             raise self.refuse("letters as indices", "write ∂D[i,j]/∂W[k,l]", at=token)
@@ -193,7 +194,7 @@ class Words(Brackets):
                 if below == Name("vec") and self.ahead("("):
                     below = self.outside(lambda: self.called(word, 0, []))
         if isinstance(above, Entry) and self.ahead("["):
-            below = self.indexed(below)
+            below = _entry_of(self.indexed(below))
         return Derivative(above, below)
 
     def is_sigma(self, token: Token) -> bool:
@@ -220,6 +221,13 @@ class Words(Brackets):
             raise self.refuse("different letters behind Σ_", remedy, at=token)
         body = self.deeper(self.term)
         return Sigma(tuple(Letter(letter) for letter in letters), body)
+
+
+def _entry_of(found: Formula) -> Formula:
+    """`D[0]` behind a ∂ is an entry, as `D[i]` is."""
+    if isinstance(found, View) and all(entry.isdigit() for entry in found.entries):
+        return Entry(found.of, tuple(Number(int(entry)) for entry in found.entries))
+    return found
 
 
 def _is_d(text: str) -> bool:

@@ -18,7 +18,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from layouts.naming.reading import read
+from layouts.naming.running import multiplied, running, tiled
 from layouts.naming.sorting import sorting
+from layouts.naming.triangles import cholesky, triangle, triangular
 from layouts.naming.units import Unit, unit_of
 from layouts.naming.windows import convolution
 from layouts.reader import bind, walk
@@ -160,21 +162,15 @@ class _Paper:
         return bind(equation, operands)
 
 
-def _shape(equation: JaxprEqn) -> tuple[int, ...]:
-    return getattr(equation.outvars[0].aval, "shape", ())
-
-
 def _replacement(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
-    """What to run in place of a unit, a linear solve, a running sum."""
+    """What to run in place of a unit, a linear solve, a running sum or product."""
     unit = unit_of(equation)
     if unit is not None:
         return _UNITS[unit.name](unit)
     if equation.primitive.name == "custom_linear_solve":
         return _solved(equation)
-    if equation.primitive.name == "cumsum" and len(_shape(equation)) <= 2:
-        options = equation.params["axis"], equation.params["reverse"]
-        return lambda x: [cumsum(*options, x)]
-    return None
+    replace = _PRIMITIVES.get(equation.primitive.name)
+    return None if replace is None else replace(equation)
 
 
 def _solved(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
@@ -275,33 +271,6 @@ def _norm_jvp(options: tuple[tuple[str, Any], ...], primals: Any, tangents: Any)
     return value, jnp.sum(x / kept * tangent, **dict(options))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def triangle(half: Callable, X: jax.Array) -> jax.Array:
-    """The entries of one half, `jnp.tril` or `jnp.triu`; a triangle of ones picks those of dX."""
-    return half(X)
-
-
-@triangle.defjvp
-def _triangle_jvp(half: Callable, primals: Any, tangents: Any) -> Any:
-    ((X,), (tangent,)) = primals, tangents
-    return triangle(half, X), half(jnp.ones_like(X)) * tangent
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def cumsum(axis: int, reverse: bool, x: jax.Array) -> jax.Array:
-    """The running sum along an axis, whose differential is a triangle of ones times dx."""
-    return jax.lax.cumsum(x, axis=axis, reverse=reverse)
-
-
-@cumsum.defjvp
-def _cumsum_jvp(axis: int, reverse: bool, primals: Any, tangents: Any) -> Any:
-    (x,), (tangent,) = primals, tangents
-    ones = jnp.ones((x.shape[axis],) * 2, x.dtype)
-    known = jnp.triu(ones) if reverse else jnp.tril(ones)
-    summed = known @ tangent if axis == 0 else tangent @ known.T
-    return cumsum(axis, reverse, x), summed
-
-
 def _listed(function: Callable) -> Callable[[Unit], Callable[..., Sequence[Any]]]:
     """A unit of one result."""
     return lambda unit: lambda *operands: [function(*operands)]
@@ -309,7 +278,15 @@ def _listed(function: Callable) -> Callable[[Unit], Callable[..., Sequence[Any]]
 
 # What is written with indices: convolutions with offsets, sorts with a table.
 _INDEXED = {"conv_general_dilated": convolution, "sort": sorting}
+_PRIMITIVES: dict[str, Callable[[JaxprEqn], Callable[..., Sequence[Any]] | None]] = {
+    "cumprod": running,
+    "cumsum": running,
+    "reduce_prod": multiplied,
+    "tile": tiled,
+    "triangular_solve": triangular(solve),
+}
 _UNITS: dict[str, Callable[[Unit], Callable[..., Sequence[Any]]]] = {
+    "cholesky": _listed(cholesky),
     "det": _listed(det),
     "inv": _listed(inv),
     "norm": lambda unit: lambda x: [norm(unit.options, x)],

@@ -121,7 +121,7 @@ def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) ->
     step = _Step(values, equation, operands)
     if name in _PRIMITIVES:
         return [_PRIMITIVES[name](step)]
-    found = _sorted(step) if name == "sort" else None
+    found = _SEVERAL[name](step) if name in _SEVERAL else None
     if found is not None:
         return found
     outputs = [getattr(var.aval, "shape", ()) for var in equation.outvars]
@@ -287,7 +287,31 @@ def _broadcast(step: _Step) -> Value:
 def _reshape(step: _Step) -> Value:
     if step.equation.primitive.name == "reshape" and step.params["dimensions"] is not None:
         return step.values.unknown("reshape", step.full, [step.shape])[0]
+    product = _kronecker(step)
+    if product is not None:
+        return product
     return reshape(step.values, step.operands[0], step.shapes[0], step.shape)
+
+
+def _kronecker(step: _Step) -> Value | None:
+    """`kron(A, B)`, which JAX writes as an outer product with its axes taken two by two."""
+    ((value,), (shape,)), rank = (step.operands, step.shapes), len(step.shape)
+    if value.head != "product" or value.detail != (1, 1) or len(shape) != 2 * rank:
+        return None
+    if step.shape != tuple(a * b for a, b in zip(shape[::2], shape[1::2], strict=True)):
+        return None
+    entries = [[":", "None"] * rank, ["None", ":"] * rank]
+    views = [tuple(entries[0]), tuple(entries[1]), tuple(entries[1][1:])]
+    found: dict[int, Value] = {}
+    for operand in value.operands:
+        if rank == 1 and operand.shape == shape[1:] and shape[1:] != (1,):
+            found[1] = operand
+        elif operand.head == "index" and operand.detail in views:
+            found[min(views.index(operand.detail), 1)] = operand.operands[0]
+    sizes = shape[::2], shape[1::2]
+    if [found[n].shape if n in found else () for n in (0, 1)] != [*sizes]:
+        return None
+    return step.values.call("kron", [found[0], found[1]], [], step.shape)
 
 
 def _transpose(step: _Step) -> Value:
@@ -312,17 +336,45 @@ def _slice(step: _Step) -> Value:
     return index(step.values, array, tuple(entries), step.shape)
 
 
+def _parts(step: _Step) -> Sequence[Value]:
+    """The slices that an array is split into."""
+    axis, start, found = step.params["axis"], 0, []
+    (array,) = step.full
+    for size in step.params["sizes"]:
+        shape = tuple(size if n == axis else extent for n, extent in enumerate(array.shape))
+        last = start + size
+        entry = f"{start or ''}:{last if last < array.shape[axis] else ''}"
+        bounds = tuple((start, last) if n == axis else (0, e) for n, e in enumerate(array.shape))
+        own = piece(array, bounds)
+        found.append(own or index(step.values, array, (*[":"] * axis, entry), shape))
+        start = last
+    return found
+
+
+def _tile(step: _Step) -> Value:
+    options = [str(tuple(int(times) for times in step.params["reps"]))]
+    return step.values.call("tile", step.full, options, step.shape)
+
+
 def _rev(step: _Step) -> Value:
     entries = ["::-1" if n in step.params["dimensions"] else ":" for n in range(len(step.shape))]
     return index(step.values, step.full[0], tuple(entries), step.shape)
 
 
 def _concatenate(step: _Step) -> Value:
+    rows = [
+        len(shape) < 3 and v.shape == shape[1:] and shape[0] == 1
+        for v, shape in zip(step.operands, step.shapes, strict=True)
+    ]
+    if all(rows) and step.params["dimension"] == 0:
+        return step.values.call("array", step.operands, [], step.shape)
     options = [f"axis={step.params['dimension']}"]
     return step.values.call("concat", step.full, options, step.shape)
 
 
 def _stack(step: _Step) -> Value:
+    if step.params["axis"] == 0 and len(step.shape) < 3:
+        return step.values.call("array", step.full, [], step.shape)
     return step.values.call("stack", step.full, [f"axis={step.params['axis']}"], step.shape)
 
 
@@ -365,18 +417,20 @@ def _taken(step: _Step) -> Value | None:
     (axis,), rank = numbers.start_index_map, len(extents)
     sizes = tuple(1 if n == axis else extent for n, extent in enumerate(extents))
     array, table = step.full
-    inner = table.shape[:-1]
-    index = reshape(step.values, table, table.shape, inner)
+    inner, number = table.shape[:-1], step.operands[1]
+    places = reshape(step.values, table, table.shape, inner)
     others = tuple(n for n in range(rank) if n != axis)
     batching = tuple(numbers.operand_batching_dims)
     if tuple(numbers.collapsed_slice_dims) != (axis,) or table.shape[-1] != 1:
         return None
     if batching == others and tuple(numbers.start_indices_batching_dims) == others and rank > 1:
-        return step.values.call("take_along_axis", [array, index], [f"axis={axis}"], step.shape)
+        return step.values.call("take_along_axis", [array, places], [f"axis={axis}"], step.shape)
     kept = tuple(n if n < axis else n + len(inner) - 1 for n in others)
     if batching or tuple(step.params["slice_sizes"]) != sizes or kept != numbers.offset_dims:
         return None
-    return step.values.call("take", [array, index], [f"axis={axis}"], step.shape)
+    if inner == () and number.head == "number" and 0 <= number.detail[0] < extents[axis]:
+        return index(step.values, array, (*[":"] * axis, str(number.detail[0])), step.shape)
+    return step.values.call("take", [array, places], [f"axis={axis}"], step.shape)
 
 
 def _paired(step: _Step) -> Value | None:
@@ -435,6 +489,8 @@ def _dot_general(step: _Step) -> Value:
     return einsum(step.values, step.operands, indices, output, extents)
 
 
+# Primitives of several results, or of none that has a formula.
+_SEVERAL: dict[str, Callable[[_Step], Sequence[Value] | None]] = {"sort": _sorted, "split": _parts}
 _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     **{name: _function(name) for name in ("atan2", "ceil", "cos", "cosh", "erf", "exp")},
     **{name: _function(name) for name in ("expm1", "floor", "log1p", "sign", "sin")},
@@ -443,6 +499,7 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     **{f"a{name}": _function(f"arc{name}") for name in ("cos", "cosh", "sin", "sinh", "tan")},
     "atanh": _function("arctanh"),
     **{f"reduce_{name}": _reduction(name) for name in ("sum", "max", "min", "prod")},
+    **{f"reduce_{old}": _reduction(new) for old, new in (("or", "any"), ("and", "all"))},
     **{name: _cumulative(name) for name in ("cumsum", "cumprod", "cummax", "cummin")},
     "abs": _absolute,
     "add": _sum(1, 1),
@@ -493,5 +550,6 @@ _PRIMITIVES: dict[str, Callable[[_Step], Value]] = {
     "squeeze": _reshape,
     "stop_gradient": _same,
     "sub": _sum(1, -1),
+    "tile": _tile,
     "transpose": _transpose,
 }

@@ -6,22 +6,25 @@ sums are distributed, products taken apart, and an identity matrix is a delta.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 
 from layouts.axes import Axes, Label, labels_of
 from layouts.naming.residuals import Named
-from layouts.nodes import Add, Contract, Node
+from layouts.nodes import Add, Contract, Node, Pattern, Write
+from layouts.products import settle
 from layouts.selection import Selection
 from layouts.show.value import ELEMENTWISE, Value, identity_size, is_call, powers_of, scale_of
 from layouts.show.values import Values
 from layouts.show.views import expand
-from layouts.terms import Factor, Term
+from layouts.terms import Factor, Term, relabel
 
 # A term is multiplied out into this many at most, of this many factors at most.
 MOST_TERMS = 6
 MOST_FACTORS = 10
+# An array that is put together of more terms than this stays whole.
+MOST_PIECES = 16
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,48 @@ def symbolic(named: Named, term: Term) -> list[Symbolic]:
         parts = [term]
     read = [_read(named, part) for part in parts]
     return [part for part in read if part.coefficient != 0]
+
+
+def in_pieces(term: Term) -> list[Term]:
+    """A term with an array that is put together entry by entry, as the terms that it is made of.
+
+    Args:
+        term: one term of a derivative, settled.
+
+    Returns:
+        The terms that it is the sum of; itself where no array is put together so.
+    """
+    for factor in term.factors:
+        node = factor.node
+        if not isinstance(node, Write) or len(node.patterns) > MOST_PIECES:
+            continue
+        if all(len(pattern.digits) == len(node.shape) for pattern in node.patterns):
+            rest = replace(term, factors=tuple(f for f in term.factors if f is not factor))
+            operands = iter(node.operands)
+            pieces = (_piece(rest, factor.labels, p, operands) for p in node.patterns)
+            return [settle(piece) for piece in pieces]
+    return [term]
+
+
+def _piece(term: Term, labels: Sequence[Label], pattern: Pattern, operands: Iterator[Node]) -> Term:
+    """One of the terms that a dense array was put together of, in that array's place."""
+    own = [Label(extent) for extent in pattern.extents]
+    known = dict(zip(labels, (own[n] for n in pattern.digits), strict=True))
+    names = {label: known.get(label, label) for label in term.labels}
+    names |= {n: known.get(n, n) for factor in term.factors for n in factor.labels}
+    found = relabel(term, names)
+    factors, selections = list(found.factors), list(found.selections)
+    if pattern.value is not None:
+        factors.append(Factor(next(operands), tuple(own[n] for n in pattern.value)))
+    for mask in pattern.masks:
+        label, *others = (own[n] for n in mask.labels)
+        table = next(operands) if mask.table else None
+        ends = (mask.start, mask.step, mask.window)
+        selections.append(Selection(own[mask.place], label, *ends, table, tuple(others)))
+    coefficient = found.coefficient * pattern.coefficient
+    return replace(
+        found, factors=tuple(factors), selections=tuple(selections), coefficient=coefficient
+    )
 
 
 def _unfolded(term: Term) -> list[Term]:

@@ -35,6 +35,7 @@ _NORMS = [order | axis | kept for order in _ORDERS for axis in _AXES for kept in
 
 # For each name the library's function, the axes that its operands must have, and its variants.
 _LIBRARY: Mapping[str, tuple[Callable, tuple[tuple[int, ...], ...], list[dict[str, Any]]]] = {
+    "cholesky": (jnp.linalg.cholesky, ((2,),), [{}]),
     "det": (jnp.linalg.det, ((2,),), [{}]),
     "inv": (jnp.linalg.inv, ((2,),), [{}]),
     "norm": (jnp.linalg.norm, ((1, 2),), _NORMS),

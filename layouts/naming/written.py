@@ -22,6 +22,7 @@ from layouts.formulas.tree import (
     Number,
     Ones,
     Power,
+    Product,
     View,
 )
 from layouts.naming.parts import (
@@ -41,6 +42,7 @@ _KEYWORDS = {
     "broadcast_to": "shape",
     "pad": "pad_width",
     "reshape": "shape",
+    "tile": "reps",
     "transpose": "axes",
 }
 _ON_PAPER = {"trace": "tr"}
@@ -311,6 +313,8 @@ def _call(value: Value) -> _Form:
         return _einsum(value)
     if function == "inv":
         return _of(value.operands, Inverse)
+    if function == "kron":
+        return _of(value.operands, lambda *of: Product("kronecker", of))
     if function == "broadcast_to" and value.operands[0].detail == (1,) and len(value.shape) < 3:
         return _of((), lambda: Ones(value.shape))
     if function == "broadcast_to" and _is_led(value):

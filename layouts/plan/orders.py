@@ -11,7 +11,7 @@ from layouts.axes import labels_of
 from layouts.graph import Graph
 from layouts.plan.elimination import Elimination, Price, price_beyond
 from layouts.products import matrix_of
-from layouts.terms import Terms
+from layouts.terms import Term, Terms, matching
 
 # Interval programming composes n³/6 pairs: a longer chain is left to the greedy order, and so is
 # one whose Jacobians have more terms than these.
@@ -119,27 +119,61 @@ def chain(state: Elimination) -> Elimination | None:
     path = _path(state)
     if path is None or not 3 < len(path) <= LONGEST_CHAIN:
         return None
+    products = _Products()
     best: dict[tuple[int, int], tuple[Price, Terms, int]] = {}
     for place in range(len(path) - 1):
-        best[place, place + 1] = ((0, 0), state.out[path[place]][path[place + 1]], -1)
+        terms = state.out[path[place]][path[place + 1]]
+        best[place, place + 1] = ((0, 0), products.alike(terms), -1)
     for length in range(2, len(path)):
         if any(len(terms) > MOST_TERMS_IN_CHAIN for _, terms, _ in best.values()):
             return None
         for i in range(len(path) - length):
-            best[i, i + length] = _cheapest_split(best, i, i + length)
+            best[i, i + length] = _cheapest_split(best, products, i, i + length)
     order: list[int] = []
     _unwind(best, 0, len(path) - 1, order)
     return state.run(path[place] for place in order)
 
 
+class _Products:
+    """Products of Jacobians by their form alone, each made once: layers repeat, and so do they."""
+
+    def __init__(self) -> None:
+        self.forms: dict[tuple, Terms] = {}
+        self.made: dict[tuple[int, int], tuple[Terms, Price]] = {}
+
+    def alike(self, terms: Terms) -> Terms:
+        """The first Jacobian met that has the form of this one."""
+        return self.forms.setdefault(tuple(map(_form, terms)), terms)
+
+    def product(self, left: Terms, right: Terms) -> tuple[Terms, Price]:
+        """A product of two such Jacobians, and what it costs."""
+        key = id(left), id(right)
+        if key not in self.made:
+            product = bounded(compose(left, right))
+            self.made[key] = self.alike(product), price_beyond(product, (*left, *right))
+        return self.made[key]
+
+
+def _form(term: Term) -> tuple:
+    """What the price of a term's products depends on: its pattern, and what its arrays carry."""
+    number = {label: place for place, label in enumerate(term.labels)}
+    factors = []
+    for factor in term.factors:
+        matrix = matrix_of(factor.node)
+        applied = None if matrix is None else (id(matrix.operator), matrix.target, matrix.source)
+        carried = tuple(number[label] for label in factor.labels)
+        factors.append((carried, factor.node.itemsize, type(factor.node), applied))
+    return matching(term), term.coefficient, tuple(factors)
+
+
 def _cheapest_split(
-    best: dict[tuple[int, int], tuple[Price, Terms, int]], i: int, j: int
+    best: dict[tuple[int, int], tuple[Price, Terms, int]], products: _Products, i: int, j: int
 ) -> tuple[Price, Terms, int]:
     candidates = []
     for k in range(i + 1, j):
         (below, right, _), (above, left, _) = best[i, k], best[k, j]
-        product = bounded(compose(left, right))
-        prices = (below, above, price_beyond(product, (*left, *right)))
+        product, price = products.product(left, right)
+        prices = (below, above, price)
         total = (sum(p for p, _ in prices), sum(a for _, a in prices))
         candidates.append((total, product, k))
     return min(candidates, key=lambda candidate: (candidate[0], candidate[2]))

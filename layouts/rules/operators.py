@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
-from layouts.nodes import Map, Node, Operator, Reshape, Take
+from layouts.nodes import Band, Map, Node, Operator, Reshape, Take
 from layouts.rules.equation import Equation, Operand
 from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms
@@ -78,6 +78,7 @@ def partial(
     each: Mapping[int, int] | None = None,
     packed: bool = False,
     entries: Terms | None = None,
+    ones: tuple[Band, ...] | None = None,
 ) -> dict[int, Terms]:
     """A primitive that leaves axes alone: deltas there, the primitive on the rest.
 
@@ -87,6 +88,7 @@ def partial(
         each: likewise, where it is another for each index (a batch).
         entries: the matrix of the rest as terms, where that is less.
         packed: the primitive takes no other sizes: columns are packed along `alone`.
+        ones: where the matrix of the rest is one, if it is zero elsewhere.
     """
     each = each or {}
     (position,) = equation.linear
@@ -123,6 +125,7 @@ def partial(
         not (alone or each),
         entries,
         way,
+        ones=ones,
     )
     shared = {*labels_of(out)} & {*labels_of(into)}
     apart = [label for label in labels_of(out) + labels_of(into) if label not in shared]
@@ -155,8 +158,11 @@ def _packed(
 
 def cumulative_sum(equation: Equation) -> dict[int, Terms]:
     """`out[i] = Σ_{j≤i} x[j]` along one axis."""
-    axis = equation.params["axis"]
-    return partial(equation, {n: n for n in range(len(equation.out.shape)) if n != axis})
+    axis, shape = equation.params["axis"], equation.out.shape
+    extent = shape[axis]
+    start = 0 if equation.params["reverse"] else 1 - extent
+    band = Band(extent, extent, start, 1, extent)
+    return partial(equation, {n: n for n in range(len(shape)) if n != axis}, ones=(band,))
 
 
 def fft(equation: Equation) -> dict[int, Terms]:
@@ -167,7 +173,8 @@ def fft(equation: Equation) -> dict[int, Terms]:
 
 def window_sum(equation: Equation) -> dict[int, Terms]:
     """Sums over windows: the axes whose window is one entry are left alone."""
-    return partial(equation, {n: n for n in _untouched(equation)})
+    alone = _untouched(equation)
+    return partial(equation, {n: n for n in alone}, ones=_windows(equation, alone))
 
 
 def window_pick(equation: Equation) -> dict[int, Terms] | None:
@@ -175,6 +182,28 @@ def window_pick(equation: Equation) -> dict[int, Terms] | None:
     if equation.linear != [0]:
         return None
     return partial(equation, {}, {n: n for n in _untouched(equation)})
+
+
+def _windows(equation: Equation, alone: Sequence[int]) -> tuple[Band, ...] | None:
+    """The windows of the other axes, where neither they nor the operand have holes."""
+    params, rank = equation.params, len(equation.out.shape)
+    ones = (1,) * rank
+    for name in ("base_dilation", "window_dilation", "window_dilations"):
+        if tuple(params.get(name) or ones) != ones:
+            return None
+    steps, padding = params["window_strides"] or ones, params["padding"] or ((0, 0),) * rank
+    (position,) = equation.linear
+    return tuple(
+        Band(
+            equation.out.shape[n],
+            equation.operands[position].shape[n],
+            -padding[n][0],
+            steps[n],
+            params["window_dimensions"][n],
+        )
+        for n in range(rank)
+        if n not in alone
+    )
 
 
 def _untouched(equation: Equation) -> list[int]:

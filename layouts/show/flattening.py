@@ -124,7 +124,7 @@ def is_scalar(formula: Formula) -> bool:
                 continue
             case Sum() | Product() | Sigma() | Quotient() | Power() | Compare() | Indicator():
                 pending += node.parts
-            case Call(_, operands, ()) if operands:
+            case Call(function, operands, ()) if operands and function != "array":
                 pending += operands
             case _:
                 return False

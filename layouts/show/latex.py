@@ -254,6 +254,8 @@ def _called(node: Call, texts: Sequence[str]) -> str:
             return f"K_{{{','.join(texts)}}}"
         case Call("logdet", (_,), (), 0):
             return rf"\log\det{_parentheses(texts[0])}"
+        case Call("array", _, (), 0):
+            return _table(node, texts)
     function = MACROS.get(node.function)
     if function is None:
         plain = re.fullmatch(r"[A-Za-z0-9._]+", node.function)
@@ -261,6 +263,15 @@ def _called(node: Call, texts: Sequence[str]) -> str:
         function = rf"\operatorname{{{word}}}" if plain else _words(node.function)
     options = [f"{_upright(key)} = {_option(value)}" for key, value in node.options]
     return f"{function}{chr(39) * node.primes}{_parentheses(', '.join([*texts, *options]))}"
+
+
+def _table(node: Call, texts: Sequence[str]) -> str:
+    """Numbers below each other, or rows of them."""
+    begin, end = r"\begin{bmatrix}", r"\end{bmatrix}"
+    rows = [isinstance(part, Call) and part.function == "array" for part in node.parts]
+    if all(rows):
+        texts = [t.removeprefix(begin).removesuffix(end).replace(r" \\ ", " & ") for t in texts]
+    return begin + r" \\ ".join(texts) + end
 
 
 def _option(value: object) -> str:

@@ -227,11 +227,27 @@ def _called(node: Call, texts: Sequence[str]) -> str:
             return _element("msub", _mi("K"), _mo(",").join(texts))
         case Call("logdet", (_,), (), 0):
             return _mi("log") + TIMES + _mi("det") + _mo("\u2061") + _parentheses(texts[0])
+        case Call("array", _, (), 0):
+            return _table(node, texts)
     function = _mi(FUNCTIONS.get(node.function, node.function))
     if node.primes:
         function = _element("msup", function, _mo("′" * node.primes))
     options = [_mi(key) + _mo("=") + _option(value) for key, value in node.options]
     return function + _mo("\u2061") + _parentheses(_listed([*texts, *options]))
+
+
+def _table(node: Call, texts: Sequence[str]) -> str:
+    """Numbers below each other, or rows of them."""
+    rows = []
+    for part, text in zip(node.parts, texts, strict=True):
+        inner = isinstance(part, Call) and part.function == "array"
+        cells = re.findall("<mtd>.*?</mtd>", text) if inner else [_cell(text)]
+        rows.append(f"<mtr>{''.join(cells)}</mtr>")
+    return _between("[", f"<mtable>{''.join(rows)}</mtable>", "]")
+
+
+def _cell(text: str) -> str:
+    return f"<mtd>{text}</mtd>"
 
 
 def _option(value: object) -> str:

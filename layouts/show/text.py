@@ -133,6 +133,8 @@ def _unicode(node: Formula, texts: Sequence[str]) -> str:
             return f"log det({texts[0]})"
         case Call("commutation", (Number(), Number()), (), 0):
             return f"K({','.join(texts)})"
+        case Call("array", _, (), 0):
+            return f"[{', '.join(texts)}]"
         case Call(function, _, options, primes):
             return _called(SIGNS.get(function, function) + "′" * primes, texts, options)
         case Ones((size,)):
@@ -170,6 +172,12 @@ def _ascii(node: Formula, texts: Sequence[str]) -> str:
             return f"{texts[0]}.T"
         case Inverse():
             return f"inv({texts[0]})"
+        case Call("array", _, (), 0):
+            inner = (
+                text.removeprefix("array(").removesuffix(")") if _is_array(part) else text
+                for part, text in zip(node.parts, texts, strict=True)
+            )
+            return f"array([{', '.join(inner)}])"
         case Call(function, _, options, primes):
             return _called(function + "'" * primes, texts, options)
         case Ones(shape):
@@ -180,6 +188,11 @@ def _ascii(node: Formula, texts: Sequence[str]) -> str:
             return f"d{texts[0]}/d{texts[1]}"
         case _:
             return _common(node, texts)
+
+
+def _is_array(formula: Formula) -> bool:
+    """Whether it is written number by number."""
+    return isinstance(formula, Call) and formula.function == "array"
 
 
 def _common(node: Formula, texts: Sequence[str]) -> str:
@@ -265,8 +278,8 @@ def _subscript(letters: Sequence[Letter]) -> str:
 
 
 def _apart(text: str) -> str:
-    """Keep a number from running into what stands before it."""
-    return f"({text})" if re.match(r"\d(?!\[)", text, re.ASCII) else text
+    """Keep a number or an array's brackets from running into what stands before it."""
+    return f"({text})" if re.match(r"\d(?!\[)|\[", text, re.ASCII) else text
 
 
 def _parentheses(text: str) -> str:

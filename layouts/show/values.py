@@ -8,7 +8,7 @@ where an operation would notice it, as a sum does. Equal values are one object.
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from math import prod
+from math import ceil, floor, isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,8 @@ class Values:
     def map(self, function: str, *operands: Value) -> Value:
         """A function applied entry by entry."""
         (first, *rest) = operands
+        if function in _WHOLE and all(v.head == "number" and _is_real(v) for v in operands):
+            return self.number(_WHOLE[function](*(v.detail[0] for v in operands)))
         if function == "abs" and not rest:
             if is_positive(first):
                 return first
@@ -249,6 +251,21 @@ class Values:
             opposite = self.indicator(condition.operands[0])
             return self.add([(1, self.number(1)), (-1, opposite)])
         return self.make("indicator", (condition,))
+
+
+# What makes a whole number of numbers; `clip` bounds the first by the others.
+_WHOLE: dict[str, Callable[..., Number]] = {
+    "ceil": ceil,
+    "floor": floor,
+    "int": int,
+    "clip": lambda number, low, high: min(max(number, low), high),
+}
+
+
+def _is_real(value: Value) -> bool:
+    """Whether a number is neither complex nor without bounds."""
+    number = value.detail[0]
+    return not isinstance(number, complex) and isfinite(number)
 
 
 def _power(scale: Number, exponent: int) -> Number | None:

@@ -43,6 +43,10 @@ def _composed(inner: Sequence[str], outer: Sequence[str]) -> tuple[str, ...] | N
 
 def piece(value: Value, bounds: tuple[tuple[int, int], ...]) -> Value | None:
     """The one of the arrays joined to `value` that lies within these bounds, if it is one."""
+    if is_call(value, "array"):
+        (first, last), *others = bounds
+        whole = others == [(0, extent) for extent in value.shape[1:]]
+        return value.operands[first] if whole and last == first + 1 else None
     if not is_call(value, "concat"):
         return None
     axis, start = int(value.detail[1].removeprefix("axis=")), 0
@@ -80,6 +84,8 @@ def squeeze(values: Values, value: Value, axes: Sequence[int], depth: int = 4) -
         inner = [squeeze(values, operand, axes, depth - 1) for operand in value.operands]
         return values.again(value, inner)
     shape = tuple(extent for n, extent in enumerate(value.shape) if n - rank not in axes)
+    if is_call(value, "broadcast_to") and value.operands[0].shape == ():
+        return full(values, value.operands[0], shape)
     indexed = value.head == "index" and len(value.detail) == rank
     if indexed and all(value.detail[axis] == "None" for axis in axes):
         kept = [e for n, e in enumerate(value.detail) if n - rank not in axes]

@@ -141,7 +141,7 @@ def write(value: Value, operand: Callable[[Value], Text]) -> Text:
         return f"{function}({', '.join(text for text, _ in texts)}){place}", ATOM
     function, *options = value.detail
     operands = ", ".join(text for text, _ in texts)
-    if function == "concat":
+    if function in ("array", "concat"):
         operands = f"[{operands}]"
     return f"{function}({', '.join([operands] * bool(operands) + options)})", ATOM
 

@@ -51,8 +51,6 @@ const CHOICES = {
   tab: ["read", "graphs", "weigh", "check"],
   theme: ["", "light", "dark"],
 };
-// Browsers keep longer addresses, but people cannot send them.
-const MOST_VALUES = 8000;
 
 /**
  * The state as a fragment; what is as at the start is left out.
@@ -67,8 +65,7 @@ export function toFragment(state) {
   if (state.seed) found.set("seed", state.seed);
   if (state.pin) found.set("pin", state.pin.join(","));
   if (state.sizes.length) found.set("sizes", state.sizes.join(","));
-  const values = Object.keys(state.values).length ? JSON.stringify(state.values) : "";
-  if (values && values.length <= MOST_VALUES) found.set("values", values);
+  if (Object.keys(state.values).length) found.set("values", JSON.stringify(state.values));
   return found.toString();
 }
 

@@ -83,17 +83,27 @@ export function makeWeigh({ chain, measure, sized, varied }) {
     ask();
   };
 
+  /** One question at a time, the latest next, so that the picture follows while a size changes. */
   const ask = async () => {
-    const { error } = weigh.parts;
-    try {
-      const found = await chain(weigh.sizes);
-      if (!found) return;
-      set(error, { hidden: true });
-      draw(found);
-    } catch (problem) {
-      set(error, { hidden: false });
-      fill(error, problem.message);
+    weigh.due = true;
+    if (weigh.asking) return;
+    weigh.asking = true;
+    while (weigh.due) {
+      weigh.due = false;
+      const { parts, sizes } = weigh;
+      const current = () => parts === weigh.parts; // another function may be drawn by then
+      try {
+        const found = await chain(sizes);
+        if (!found || !current()) continue;
+        set(parts.error, { hidden: true });
+        draw(found);
+      } catch (problem) {
+        if (!current()) continue;
+        set(parts.error, { hidden: false });
+        fill(parts.error, problem.message);
+      }
     }
+    weigh.asking = false;
   };
   const later = framed(ask);
 
@@ -115,14 +125,14 @@ export function makeWeigh({ chain, measure, sized, varied }) {
   };
 
   const cross = (found) => {
-    const count = weigh.sizes.length;
-    const one = found.crossovers?.find(({ which }) => (which + count) % count === weigh.which);
+    const { crossovers, sizes } = found;
+    const one = crossovers?.find(({ which }) => which === weigh.which);
     if (!one) return;
     const chosen = weigh.parts.curve.contains(document.activeElement);
-    const pick = el("select", { "aria-label": "The size that varies", on: { change: () => vary(Number(pick.value), found) } }, weigh.sizes.map((_, n) => el("option", { value: n }, `n${n}`)));
+    const pick = el("select", { "aria-label": "The size that varies", on: { change: () => vary(Number(pick.value), found) } }, sizes.map((_, n) => el("option", { value: n }, `n${n}`)));
     pick.value = String(weigh.which);
     const width = Math.min(WIDEST, Math.max(280, weigh.parts.curve.clientWidth - 40));
-    fill(weigh.parts.curve, curves(one, weigh.sizes[weigh.which], weigh.which, pick, width));
+    fill(weigh.parts.curve, curves(one, sizes[weigh.which], weigh.which, pick, width));
     if (chosen) pick.focus();
   };
   return weigh;

@@ -114,7 +114,10 @@ export function fromTemplate(template, index) {
   const letters = {};
   for (const [letter, axis] of Object.entries(template.letters)) letters[letter] = index[axis];
   const filled = (text, places = {}) =>
-    text.replace(/\{([^{}]*)\}/g, (_, name) => (places[name] ? valueOf(places[name], letters) : letters[name] ?? name));
+    text.replace(/(\+?)\{([^{}]*)\}/g, (_, plus, name) => {
+      const place = places[name] ? valueOf(places[name], letters) : letters[name] ?? name;
+      return plus && place === 0 ? "" : `${place < 0 ? "" : plus}${place}`; // v+0 is v
+    });
   const reasons = [];
   const origins = [];
   let sum = "";
