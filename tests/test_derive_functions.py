@@ -199,3 +199,8 @@ def test_a_function_that_returns_an_array_of_its_own():
     found = derive(lambda x: table)(jnp.ones(5))
     assert found.check == 0 and text(found.of("forward")[0].formula) == "D = c1"
     assert text(found.of("result")[0].formula) == "∂L/∂x[k] = 0"
+
+
+def test_truth_values_on_the_way_do_not_move():
+    found = derive(jax.scipy.linalg.expm)(*arrays_for([(2, 2)]))
+    assert found.check is not None and found.check < 1e-12

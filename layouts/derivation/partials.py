@@ -8,6 +8,7 @@ from itertools import chain, count
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from layouts.axes import Axis, Label
 from layouts.derivation.tracing import Vertex, place_name
@@ -99,6 +100,8 @@ def local(
         shape_of: the shape of an array formula of these names.
     """
     assert child.compute is not None
+    if not jnp.issubdtype(child.dtype, jnp.inexact):  # truth values and integers do not move
+        return Local(child, parent, lambda out, into, letters: ())
     shapes = {v.name: jax.ShapeDtypeStruct(v.shape, v.dtype) for v in vertices}
     place = child.parents.index(parent.name)
     args = [shapes[name] for name in child.parents]
