@@ -388,7 +388,7 @@ class Operator:
     entries: tuple[Any, ...] | None = None
     matrix_by: str | None = None
     no_matrix: bool = False
-    ones: tuple["Band", ...] | None = None
+    ones: tuple[Band, ...] | None = None
 
     @property
     def reverse_only(self) -> bool:

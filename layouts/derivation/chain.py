@@ -46,7 +46,7 @@ class Chain:
         """Give letters to the axes of every vertex."""
         self.program, self.source, self.out = program, source, program.output
         self.names = [vertex.name for vertex in program.vertices]
-        self.loss = next(n for n in ("L", "E", "J", "loss") if n not in self.names)
+        self.loss = program.loss
         self.letters = Letters(self.names)
         self.axes = {
             self.out.name: self.letters.fresh(self.out.shape, OUT),

@@ -70,6 +70,12 @@ class Program:
         """The last vertex."""
         return self.vertices[-1]
 
+    @property
+    def loss(self) -> str:
+        """What the scalar that cotangents are gradients of is called: no vertex's name."""
+        names = {vertex.name for vertex in self.vertices}
+        return next(name for name in ("L", "E", "J", "loss") if name not in names)
+
     def vertex(self, name: str) -> Vertex:
         """A vertex by its name."""
         return next(vertex for vertex in self.vertices if vertex.name == name)

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derivation.tracing import Program, Vertex
+from layouts.derivation.tracing import Vertex
 from layouts.doctor.case import is_float
+from layouts.doctor.guesses import Point
 from layouts.errors import LayoutError
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.tree import Call, Formula, View
@@ -22,42 +23,36 @@ class Changed:
     """A function with one vertex computed otherwise, differentiated by all inputs at once.
 
     Args:
-        program: the function.
         vertex: what is computed otherwise.
         instead: how.
-        inputs: the leaves and the cotangent of each trial.
+        points: the function at each trial's inputs.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        vertex: Vertex,
-        instead: Formula,
-        inputs: Sequence[tuple[Sequence[Any], Any]],
-    ):
+    def __init__(self, vertex: Vertex, instead: Formula, points: Sequence[Point]):
         """Nothing is computed before it is asked for."""
-        self.program, self.vertex, self.instead, self.inputs = program, vertex, instead, inputs
+        self.vertex, self.instead, self.points = vertex, instead, points
         self._known: dict[int, dict[int, np.ndarray]] = {}
 
     def gradients(self, number: int) -> dict[int, np.ndarray]:
         """The gradient by each input of a trial; none where its shapes do not fit."""
         if number not in self._known:
-            self._known[number] = self._gradients(*self.inputs[number])
+            self._known[number] = self._gradients(self.points[number])
         return self._known[number]
 
-    def _gradients(self, leaves: Sequence[Any], cotangent: Any) -> dict[int, np.ndarray]:
-        names = [vertex.name for vertex in self.program.vertices[: len(leaves)]]
+    def _gradients(self, point: Point) -> dict[int, np.ndarray]:
+        program, leaves, cotangent = point.program, point.leaves, point.cotangent
+        names = [vertex.name for vertex in program.vertices[: len(leaves)]]
         places = [n for n, leaf in enumerate(leaves) if is_float(leaf)]
 
         def run(*arrays: Any) -> Any:
             known = dict(zip(names, leaves, strict=True))
             known |= {names[n]: array for n, array in zip(places, arrays, strict=True)}
-            for vertex in self.program.vertices:
+            for vertex in program.vertices:
                 if vertex.name == self.vertex.name:
                     known[vertex.name] = evaluate(self.instead, known)
                 elif vertex.compute is not None:
                     known[vertex.name] = vertex.compute(*(known[p] for p in vertex.parents))
-            return known[self.program.output.name]
+            return known[program.output.name]
 
         try:
             out, pull = jax.vjp(run, *(jnp.asarray(leaves[n]) for n in places))
@@ -97,15 +92,13 @@ class OnFunction:
         return f"{self.changed.vertex.name} = {text(self.changed.instead)}, differentiated"
 
 
-def of_function(
-    program: Program, inputs: Sequence[tuple[Sequence[Any], Any]]
-) -> Iterator[OnFunction]:
+def of_function(points: Sequence[Point]) -> Iterator[OnFunction]:
     """A function's reductions over the other axis of a matrix, or over all entries, by each input.
 
     Args:
-        program: the function.
-        inputs: the leaves and the cotangent of each trial.
+        points: the function at each trial's inputs.
     """
+    program = points[0].program
     for vertex in program.vertices:
         if vertex.formula is None or vertex.opaque:
             continue
@@ -122,8 +115,8 @@ def of_function(
                 f"{vertex.name} is normalised or summed over {words}: {text(instead)}",
                 f"use {vertex.name} = {text(vertex.formula)}",
             )
-            changed = Changed(program, vertex, instead, inputs)
-            for leaf in range(len(inputs[0][0])):
+            changed = Changed(vertex, instead, points)
+            for leaf in range(len(points[0].leaves)):
                 if program.leads(program.vertices[leaf].name, vertex.name):
                     yield OnFunction(kind, [part], rank, changed, leaf)
 

@@ -240,8 +240,8 @@ class Point:
         return self.program.values(dict(zip(names, self.leaves, strict=True)))
 
     def _values(self, gradients: Mapping[str, Any]) -> Values:
-        loss = Writing(self.program, self.program.vertices[0]).loss
-        known = self._known | {f"d{loss}/d{name}": g for name, g in gradients.items()}
+        by = f"d{self.program.loss}/d"
+        known = self._known | {f"{by}{name}": g for name, g in gradients.items()}
         return Values(lambda formula: evaluate(formula, known))
 
 

@@ -23,7 +23,7 @@ from layouts.naming.units import unit_of
 from layouts.reader import bind, walk
 
 # Primitives that may stand under a rule of their own, which is the primitive's.
-RULED = ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "tile", "cholesky")
+RULED = ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "tile")
 CALLS = ("jit", "pjit", "closed_call", "core_call")
 
 

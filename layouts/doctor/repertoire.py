@@ -134,15 +134,11 @@ class Repertoire:
     @cached_property
     def _functions(self) -> list[OnFunction]:
         """Every change of the function's formulas that is tried, by each input."""
-        return list(of_function(self._program, self._inputs))
-
-    @cached_property
-    def _inputs(self) -> list[tuple[Sequence[Any], Any]]:
-        return [(trial.leaves, trial.cotangent) for trial in self.trials]
+        return list(of_function(self._points))
 
     @cached_property
     def _points(self) -> list[Point]:
-        return [Point(self._program, *given) for given in self._inputs]
+        return [Point(self._program, t.leaves, t.cotangent) for t in self.trials]
 
     @cached_property
     def _program(self) -> Program:

@@ -111,23 +111,12 @@ class Search:
             others = {self.case.names[n]: a for n, a in trial.right.items() if n != leaf}
             cotangent = np.asarray(trial.cotangent, float)
             pair = given[number], right[number]
-            return of_result(
-                *pair,
-                others,
-                self.repertoire.facts.names,
-                self.repertoire.facts.divides,
-                self.tolerance,
-                cotangent,
-            )
+            return of_result(*pair, others, facts.names, facts.divides, self.tolerance, cotangent)
 
         found = self._of_results(of_trial)
         if facts.moves:
             found = [_likelier(one, "permutation-not-inverted") for one in found]
-        return (
-            [*found, *(_permuted(one) for one in found)]
-            if self.repertoire.facts.permutes
-            else found
-        )
+        return [*found, *(_permuted(one) for one in found)] if facts.permutes else found
 
     def _factors(
         self, leaf: int, given: list[np.ndarray], right: list[np.ndarray]
@@ -173,11 +162,8 @@ class Search:
             return []
         words = "the Jacobian is multiplied by the cotangent as if that were a tangent"
         fix = "multiply by the Jacobian's transpose: it carries cotangents back"
-        kind = (
-            "permutation-not-inverted"
-            if self.repertoire.facts.only_moves
-            else "operand-not-transposed"
-        )
+        moves = self.repertoire.facts.only_moves
+        kind = "permutation-not-inverted" if moves else "operand-not-transposed"
         kind = "transposed-layout" if self.jacobian else kind
         return [Explanation(((kind, words, fix),), 5, residual)]
 

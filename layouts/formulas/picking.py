@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from layouts.formulas.offsets import linear
 from layouts.formulas.splitting import ShapeOf
@@ -260,9 +261,7 @@ def cells(
         >>> sorted(found)
         [(0,), (1,)]
     """
-    count = 1
-    for own in letters:
-        count *= own.size if own else 1
+    count = prod(own.size for own in letters if own)
     if not letters or count > MOST_CELLS:
         return None
     found: dict[tuple[int, ...], list[Summand]] = {}

@@ -27,6 +27,11 @@ def is_applied_to(formula: Formula) -> bool:
     )
 
 
+def is_array(formula: Formula) -> bool:
+    """Whether it is written number by number."""
+    return isinstance(formula, Call) and formula.function == "array"
+
+
 def is_symmetric(formula: Formula) -> bool:
     """Whether a matrix is seen to equal its transpose."""
     match formula:

@@ -52,10 +52,15 @@ def cumsum(axis: int, reverse: bool, x: jax.Array) -> jax.Array:
 @cumsum.defjvp
 def _cumsum_jvp(axis: int, reverse: bool, primals: Any, tangents: Any) -> Any:
     (x,), (tangent,) = primals, tangents
-    ones = jnp.ones((x.shape[axis],) * 2, x.dtype)
-    known = jnp.triu(ones) if reverse else jnp.tril(ones)
+    known = _before(x.shape[axis], reverse, x.dtype)
     summed = known @ tangent if axis == 0 else tangent @ known.T
     return cumsum(axis, reverse, x), summed
+
+
+def _before(size: int, reverse: bool, dtype: Any) -> jax.Array:
+    """In row k ones for the entries up to the k-th, or from there on."""
+    ones = jnp.ones((size,) * 2, dtype)
+    return jnp.triu(ones) if reverse else jnp.tril(ones)
 
 
 def _others(x: jax.Array) -> jax.Array:
@@ -83,9 +88,10 @@ def cumprod(reverse: bool, x: jax.Array) -> jax.Array:
 @cumprod.defjvp
 def _cumprod_jvp(reverse: bool, primals: Any, tangents: Any) -> Any:
     (x,) = primals
-    ones = jnp.ones((x.shape[0],) * 2, x.dtype)
-    known = jnp.triu(ones) if reverse else jnp.tril(ones)
-    slopes = known * jax.lax.cumprod(_others(x), axis=1, reverse=reverse).T
+    slopes = (
+        _before(x.shape[0], reverse, x.dtype)
+        * jax.lax.cumprod(_others(x), axis=1, reverse=reverse).T
+    )
     return cumprod(reverse, x), slopes @ tangents[0]
 
 

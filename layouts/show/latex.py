@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from layouts.formulas.plain import is_array
 from layouts.formulas.tree import (
     Call,
     Compare,
@@ -268,7 +269,7 @@ def _called(node: Call, texts: Sequence[str]) -> str:
 def _table(node: Call, texts: Sequence[str]) -> str:
     """Numbers below each other, or rows of them."""
     begin, end = r"\begin{bmatrix}", r"\end{bmatrix}"
-    rows = [isinstance(part, Call) and part.function == "array" for part in node.parts]
+    rows = [is_array(part) for part in node.parts]
     if all(rows):
         texts = [t.removeprefix(begin).removesuffix(end).replace(r" \\ ", " & ") for t in texts]
     return begin + r" \\ ".join(texts) + end

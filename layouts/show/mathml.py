@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Literal
 
+from layouts.formulas.plain import is_array
 from layouts.formulas.tree import (
     Call,
     Compare,
@@ -240,7 +241,7 @@ def _table(node: Call, texts: Sequence[str]) -> str:
     """Numbers below each other, or rows of them."""
     rows = []
     for part, text in zip(node.parts, texts, strict=True):
-        inner = isinstance(part, Call) and part.function == "array"
+        inner = is_array(part)
         cells = re.findall("<mtd>.*?</mtd>", text) if inner else [_cell(text)]
         rows.append(f"<mtr>{''.join(cells)}</mtr>")
     return _between("[", f"<mtable>{''.join(rows)}</mtable>", "]")

@@ -8,6 +8,7 @@ from functools import reduce
 from itertools import pairwise
 from typing import Literal
 
+from layouts.formulas.plain import is_array
 from layouts.formulas.tree import (
     Call,
     Compare,
@@ -174,7 +175,7 @@ def _ascii(node: Formula, texts: Sequence[str]) -> str:
             return f"inv({texts[0]})"
         case Call("array", _, (), 0):
             inner = (
-                text.removeprefix("array(").removesuffix(")") if _is_array(part) else text
+                text.removeprefix("array(").removesuffix(")") if is_array(part) else text
                 for part, text in zip(node.parts, texts, strict=True)
             )
             return f"array([{', '.join(inner)}])"
@@ -188,11 +189,6 @@ def _ascii(node: Formula, texts: Sequence[str]) -> str:
             return f"d{texts[0]}/d{texts[1]}"
         case _:
             return _common(node, texts)
-
-
-def _is_array(formula: Formula) -> bool:
-    """Whether it is written number by number."""
-    return isinstance(formula, Call) and formula.function == "array"
 
 
 def _common(node: Formula, texts: Sequence[str]) -> str:
