@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import layouts
 from experiments import transformers
@@ -34,14 +34,14 @@ class Check:
         name: of the program.
         split: which axis of the Jacobian the devices divide.
         memory: bytes per device: arguments, result and what is between.
-        sent: bytes that each device sends; None where evaluating the function sends too.
+        sent: bytes that each device sends, to evaluate the function too.
         multiplications: of one device; None where the program is more than matrix products.
     """
 
     name: str
     split: str
     memory: tuple[int, int]
-    sent: tuple[int, int] | None
+    sent: tuple[int, int]
     multiplications: tuple[int, int] | None
 
 
@@ -54,7 +54,6 @@ class Case:
     args: tuple
     split: str
     out: tuple
-    sends: bool = True
     dots: bool = False
 
 
@@ -91,17 +90,22 @@ def cases(mesh: jax.sharding.Mesh, few: bool) -> list[Case]:
         name: jax.tree.map(lambda leaf: array(leaf.shape), args)
         for name, args in transformers.shapes(SMALL_BLOCK).items()
     }
-    for name, split, out in (
-        ("attention", "rows (output axis 0)", ("d",)),
-        ("attention", "rows (output axis 1)", (None, "d")),
-        ("attention", "columns (x axis 1)", (None, None, None, "d")),
-        ("MLP", "batch", ("d",)),
-        ("MLP", "columns", (None, None, None, "d")),
-        ("whole block", "rows (output axis 0)", ("d",)),
-        ("whole block", "rows (output axis 1)", (None, "d")),
+    for name, lies, split, out in (
+        ("attention", (), "rows (output axis 0)", ("d",)),
+        ("attention", (), "rows (output axis 1)", (None, "d")),
+        ("attention", (), "columns (x axis 1)", (None, None, None, "d")),
+        ("attention", ("d",), "rows (output axis 0)", ("d",)),
+        ("MLP", (), "batch", ("d",)),
+        ("MLP", (), "columns", (None, None, None, "d")),
+        ("MLP", ("d",), "rows (output axis 1)", (None, "d")),
+        ("whole block", (), "rows (output axis 0)", ("d",)),
+        ("whole block", (), "rows (output axis 1)", (None, "d")),
+        ("whole block", ("d",), "rows (output axis 0)", ("d",)),
     ):
-        sends = name != "whole block"  # a layer norm of what is split sends while it is evaluated
-        found.append(Case(name, transformers.BLOCKS[name], shapes[name], split, out, sends))
+        x, *rest = shapes[name]
+        args = (array(x.shape, *lies), *rest)
+        called = f"{name}, x in rows" if lies else name
+        found.append(Case(called, transformers.BLOCKS[name], args, split, out))
     return found
 
 
@@ -118,7 +122,7 @@ def check(case: Case, mesh: jax.sharding.Mesh) -> Check:
         case.name,
         way.name,
         (way.dense_peak_bytes, taken),
-        (way.sent_bytes, sent_bytes(compiled.as_text())) if case.sends else None,
+        (way.sent_bytes, sent_bytes(compiled.as_text())),
         (way.cost.multiplications, int(compiled.cost_analysis()["flops"]) // 2)
         if case.dots
         else None,
@@ -165,5 +169,5 @@ def _pair(value: Any) -> Any:
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", False)
-    MESH = jax.make_mesh((DEVICES,), ("d",))
+    MESH = jax.make_mesh((DEVICES,), ("d",), axis_types=(AxisType.Auto,))
     print(json.dumps([asdict(check(case, MESH)) for case in cases(MESH, "--few" in sys.argv)]))

@@ -95,14 +95,8 @@ def _has_no_matrix(terms: Terms) -> bool:
 
 def compose_terms(left: Term, right: Term) -> Term:
     """Compose two terms: unite the labels of the axes between them, sum those left over."""
-    if not {*left.labels}.isdisjoint(right.labels):
-        right = afresh(right)
-    meet = Unifier()
-    bridges = [
-        _bridge(a, b) for a, b in zip(left.into, right.out, strict=True) if not _meets(meet, a, b)
-    ]
-    left, right = resolve(left, meet), resolve(right, meet)
-    factors = [*left.factors, *right.factors, *(resolve_factor(b, meet) for b in bridges)]
+    left, right, bridges = _in_common_labels(left, right)
+    factors = [*left.factors, *right.factors, *bridges]
     kept = {*labels_of(left.out), *labels_of(right.into)}
     meeting = dict.fromkeys(labels_of(left.into + right.out))
     middle = [label for label in meeting if label not in kept]
@@ -116,6 +110,39 @@ def compose_terms(left: Term, right: Term) -> Term:
     order = written_order(left.out, right.into, [*middle, *tied.hidden])
     results = contract(tied.factors, kept, order)
     return stripped(settled(Term(left.out, right.into, results, coefficient, tied.selections)))
+
+
+def _in_common_labels(left: Term, right: Term) -> tuple[Term, Term, list[Factor]]:
+    """Both terms in the same labels where they meet, and what it takes to tie the rest."""
+    if matched := _matched(left, right):
+        return left, matched, []
+    if not {*left.labels}.isdisjoint(right.labels):
+        right = afresh(right)
+    meet = Unifier()
+    bridges = [
+        _bridge(a, b) for a, b in zip(left.into, right.out, strict=True) if not _meets(meet, a, b)
+    ]
+    left, right = resolve(left, meet), resolve(right, meet)
+    return left, right, [resolve_factor(bridge, meet) for bridge in bridges]
+
+
+def _matched(left: Term, right: Term) -> Term | None:
+    """The right term in the left one's labels, where the digits between them are the same.
+
+    None where a digit has to be split, or labels of the left term are one.
+    """
+    names: dict[Label, Label] = {}
+    for axis, other in zip(left.into, right.out, strict=True):
+        if len(axis) != len(other):
+            return None
+        for label, its in zip(axis, other, strict=True):
+            if label.size != its.size or names.setdefault(its, label) is not label:
+                return None
+    taken = {*left.labels}
+    for label in right.labels:
+        if label not in names:
+            names[label] = Label(label.size) if label in taken else label
+    return relabel(right, names)
 
 
 def _meets(meet: Unifier, left: Axis, right: Axis) -> bool:
@@ -245,8 +272,12 @@ def add_like(one: Term, other: Term) -> Term:
 
 
 def add_factors(operands: Sequence[Factor], coefficients: Sequence[complex]) -> Factor:
-    """Add factors times numbers, each broadcast along the labels that it lacks."""
-    labels = tuple(dict.fromkeys(label for operand in operands for label in operand.labels))
+    """Add factors times numbers, each broadcast along the labels that it lacks.
+
+    The sum lies as its largest operand does, so that only smaller ones are transposed.
+    """
+    largest_first = sorted(operands, key=lambda operand: -operand.node.size)
+    labels = tuple(dict.fromkeys(label for operand in largest_first for label in operand.labels))
     place = {label: n for n, label in enumerate(labels)}
     node = Add(
         sizes(labels),
@@ -367,7 +398,8 @@ def expanded(term: Term) -> Terms:
     if len(operators) != 1:
         return (term,)
     ((matrix, operator),) = operators
-    if operator is None or operator.entries is None:
+    hidden = not {*term.hidden}.isdisjoint(matrix.labels)  # its sum is still to be taken
+    if operator is None or operator.entries is None or hidden:
         return (term,)
     found = []
     for entry in map(afresh, operator.entries):

@@ -15,10 +15,10 @@ from jax import lax
 from layouts.applying import cast
 from layouts.axes import Axis, Label
 from layouts.nodes import Leaf
+from layouts.parts import expand, times
 from layouts.selection import Selection
 from layouts.storing import Arrays
 from layouts.terms import Factor, Term
-from layouts.writing import expand, times
 
 Shape = tuple[int, ...]
 

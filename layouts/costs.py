@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,7 +13,8 @@ from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.linearize import Linearized
 from layouts.mesh.communication import MeshReport, over_mesh
-from layouts.mesh.shareable import Program, program_of
+from layouts.mesh.evaluating import evaluated
+from layouts.mesh.shareable import Argument, Program, program_of
 from layouts.plan import Plan, Results, choose, make_plan
 from layouts.program import Cost
 from layouts.show.costs import costs_html
@@ -57,9 +59,11 @@ class CostReport(Shown):
         Split by rows, by columns or by the samples of a batch, each device makes its part of the
         result; split along an axis of an argument that is summed over, the parts are added up. An
         argument lies as its `sharding` says, of an array or a `jax.ShapeDtypeStruct`; without one
-        it is whole on every device. What has to be elsewhere is sent as XLA's partitioner sends it;
-        what the function computes on the way is taken to be where it is needed, since sending it
-        is part of evaluating the function, whose own work is not counted here either.
+        it is whole on every device. What has to be elsewhere is sent as XLA's partitioner sends it,
+        what the function sends on its way to the residuals included. A step of the function that
+        has no rule here (a loop, a gather, a factorisation) is taken to need its operands whole. A
+        partitioner that finds another way sends less or more; of programs that mix arguments lying
+        in different ways it is an estimate. What the function multiplies itself is not counted.
 
         Args:
             mesh: how many devices each mesh axis has, by its name; or a mesh of JAX's.
@@ -160,10 +164,11 @@ def cost(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable[..., CostR
         given = args
         args, kwargs = jax.tree.map(_anywhere, (args, kwargs))
 
-        def trace(args: tuple, kwargs: dict) -> None:
+        def trace(args: tuple, kwargs: dict) -> list[jax.Array]:
             found.append(linearize_call(fun, argnums, args, kwargs))
+            return found[0].residuals
 
-        jax.eval_shape(trace, args, kwargs)
+        residuals = jax.make_jaxpr(trace)(args, kwargs)
         graph = found[0].graph
         forward, reverse = make_plan(graph, "forward").cost, make_plan(graph, "reverse").cost
         plan, results = choose(graph)
@@ -175,29 +180,50 @@ def cost(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable[..., CostR
             _executed(jax.jacrev, fun, argnums, args, kwargs),
             plan,
             *_sizes(graph, results),
-            _program(graph, results, fun, argnums, given),
+            _program(graph, results, fun, argnums, (given, kwargs), residuals),
         )
 
     return cost_of_fun
 
 
 def _program(
-    graph: Graph, results: Results, fun: Callable, argnums: int | Sequence[int], args: tuple
+    graph: Graph,
+    results: Results,
+    fun: Callable,
+    argnums: int | Sequence[int],
+    given: tuple[tuple, dict],
+    residuals: Any,
 ) -> Program:
-    """What can be shared out, with how the arguments lie on a mesh."""
+    """What can be shared out, with how the arguments lie on a mesh.
+
+    Args:
+        graph: the local Jacobians.
+        results: the terms of each output by each input.
+        fun: the function.
+        argnums: which positional arguments it is differentiated by.
+        given: its arguments and keyword arguments.
+        residuals: the program from these to the graph's leaves, as a jaxpr.
+    """
+    args, keywords = given
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     names = [name for n in numbers for name in leaf_names(fun, args, (n % len(args),))]
-    arguments: dict[str, tuple[int, dict[str, int]]] = {}
-    for number, arg in enumerate(args):
-        leaves = jax.tree.leaves(arg)
-        for leaf, name in zip(leaves, leaf_names(fun, args, (number,)), strict=True):
-            sharding = _sharding(leaf)
-            spec = () if sharding is None else sharding.spec
-            entries = (entry if isinstance(entry, tuple) else (entry,) for entry in spec)
-            lies = {n: axis for axis, e in enumerate(entries) for n in e if isinstance(n, str)}
-            arguments[name] = (_nbytes(leaf), lies)
+    called = [name for n in range(len(args)) for name in leaf_names(fun, args, (n,))]
+    called += [f"{n}, by keyword" for n in range(len(jax.tree.leaves(keywords)))]
+    leaves = jax.tree.leaves((args, keywords))
+    arguments = {name: _argument(leaf) for name, leaf in zip(called, leaves, strict=True)}
     itemsizes = [graph.itemsizes[source] for source in graph.inputs]
-    return program_of(graph, results, itemsizes, names, arguments)
+    evaluate = partial(evaluated, residuals)
+    return program_of(graph, results, itemsizes, names, arguments, evaluate)
+
+
+def _argument(leaf: Any) -> Argument:
+    """An argument's shape, and how it lies on a mesh."""
+    shaped = jax.eval_shape(lambda x: x, leaf)
+    sharding = _sharding(leaf)
+    spec = () if sharding is None else sharding.spec
+    entries = (entry if isinstance(entry, tuple) else (entry,) for entry in spec)
+    lies = {n: axis for axis, e in enumerate(entries) for n in e if isinstance(n, str)}
+    return Argument(shaped.shape, shaped.dtype.itemsize, lies)
 
 
 def _sharding(leaf: Any) -> NamedSharding | None:
@@ -206,11 +232,6 @@ def _sharding(leaf: Any) -> NamedSharding | None:
         return None
     sharding = getattr(leaf, "sharding", None)
     return sharding if isinstance(sharding, NamedSharding) else None
-
-
-def _nbytes(leaf: Any) -> int:
-    shaped = jax.eval_shape(lambda x: x, leaf)
-    return shaped.size * shaped.dtype.itemsize
 
 
 def _anywhere(leaf: Any) -> Any:

@@ -14,10 +14,13 @@ from layouts import algebra, extract
 from layouts.conventions import Convention, Layout
 from layouts.coordinates import coordinates
 from layouts.errors import LayoutError
+from layouts.formulas.of_terms import kronecker_of
+from layouts.formulas.tree import Call
 from layouts.mesh.partitioned import compute_stored
 from layouts.mesh.sharding import Sharded, checked, lifted
 from layouts.nodes import Leaf, Node, Reshape
-from layouts.show.terms import kronecker_text, terms_text
+from layouts.show.terms import terms_text
+from layouts.show.text import text
 from layouts.storing import Arrays, Names, Structure, nodes_of, with_numbers
 from layouts.terms import Terms
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from jax.experimental import sparse
 
 Shape = tuple[int, ...]
+# What makes a form of stacked arrays more than a sum of Kronecker products.
+STACKED = {"vec", "commutation"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -232,12 +237,18 @@ class Entries:
             >>> layouts.jacobian(lambda X: A @ X, structured=True)(X).kronecker("denominator")
             'Aᵀ ⊗ I₅'
         """
-        taken = (self.names.out, self.names.into)
-        terms, _, _ = self._turned(layout, vec)
-        return kronecker_text(tuple(with_numbers(t, self.arrays, exact=True) for t in terms), taken)
+        convention = self._of_matrix(layout, vec)
+        terms = tuple(with_numbers(term, self.arrays, exact=True) for term in self.terms)
+        turned, taken = convention.layout is Layout.DENOMINATOR, (self.names.out, self.names.into)
+        if any(term.selections for term in terms):
+            return None
+        found = kronecker_of(terms, turned, vec, taken)
+        calls = [part for part in found.walk() if isinstance(part, Call)] if found else []
+        return text(found) if found and not {call.function for call in calls} & STACKED else None
 
-    def _turned(self, layout: Layout | str, vec: str) -> tuple[Terms, Shape, Shape]:
-        """The terms with their axes in the order that a layout and a vec order stack them in."""
+    @staticmethod
+    def _of_matrix(layout: Layout | str, vec: str) -> Convention:
+        """The convention of a matrix."""
         convention = Convention(layout, vec)  # type: ignore[arg-type]
         if convention.layout is Layout.MIXED:
             raise LayoutError(
@@ -246,6 +257,11 @@ class Entries:
                 "'mixed', whose shapes differ from case to case",
                 "layouts.arrange(J, 'mixed') gives the shape of this case",
             )
+        return convention
+
+    def _turned(self, layout: Layout | str, vec: str) -> tuple[Terms, Shape, Shape]:
+        """The terms with their axes in the order that a layout and a vec order stack them in."""
+        convention = self._of_matrix(layout, vec)
         terms, out, into = self.terms, self.out_shape, self.in_shape
         if convention.layout is Layout.DENOMINATOR:
             terms, out, into = algebra.transpose(terms), into, out

@@ -268,6 +268,8 @@ def _put(factor: Factor, by: Sequence[Selection], summed: set[Label]) -> Factor:
 
 def _squeezed(factor: Factor, kept: set[Label]) -> Factor:
     """A factor without its summed labels of size one."""
+    if all(label.size > 1 for label in factor.labels):
+        return factor
     labels = tuple(label for label in factor.labels if label.size > 1 or label in kept)
     if labels == factor.labels:
         return factor

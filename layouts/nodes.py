@@ -244,6 +244,24 @@ class Steps(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Triangle(Node):
+    """The pairs `i ≤ j` of so many places: the list of all i, that of all j, or where each stands.
+
+    Attributes:
+        extent: the number of places.
+        side: 0 for every i, 1 for every j; None for the place of each pair, in either order.
+    """
+
+    extent: int = 0
+    side: int | None = None
+
+    @property
+    def signature(self) -> tuple:
+        """The number of places, and which table."""
+        return (Triangle, self.extent, self.side)
+
+
+@dataclass(frozen=True, eq=False)
 class Digit(Node):
     """A digit of each place in a table: `table // below`, and of that the rest by `base` if any."""
 

@@ -16,12 +16,13 @@ import numpy as np
 from layouts.conventions.cells import Form, Layout
 from layouts.conventions.convention import Convention
 from layouts.entries import Entries
+from layouts.formulas.summands import written
 from layouts.nodes import Leaf
-from layouts.show.equations import terms_formula
 from layouts.show.heatmap import MOST_CELLS, heatmap
 from layouts.show.html import Markup, code, formula, fragment, section, table, tag, times
 from layouts.show.mathml import mathml
-from layouts.show.terms import Letters, factor_names, is_negative
+from layouts.show.terms import Spelling, factor_names, terms_formula
+from layouts.show.text import text as text_of
 from layouts.sparsity import pattern, pieces
 from layouts.storing import is_known, with_numbers
 
@@ -67,9 +68,6 @@ def _formula(J: Entries) -> Iterator[Markup]:
         return
     terms = tuple(with_numbers(term, J.arrays) for term in J.terms)
     equation = terms_formula(terms, J.names.out, J.names.into)
-    if equation is None:
-        yield formula(text)
-        return
     yield tag("style", Markup(".layouts .formula math{math-style:normal;font-size:1.2em}"))
     yield tag("div", Markup(mathml(equation, "inline")), class_="formula")
     yield tag("p", code(text), class_="muted")
@@ -101,13 +99,12 @@ def _terms(J: Entries) -> list[Markup]:
         return [tag("p", "none: it is zero")]
     names = factor_names(terms, (J.names.out, J.names.into))
     rows = []
-    for term in terms[:MOST_TERMS]:
+    summands = Spelling(terms, names).summands
+    for term, summand in list(zip(terms, summands, strict=True))[:MOST_TERMS]:
         nodes = [factor.node for factor in term.factors]
         nodes += [s.table for s in term.selections if s.table is not None]
         arrays = [_array_text(names, node, J) for node in nodes if isinstance(node, Leaf)]
-        sign = "−" if is_negative(term.coefficient) else ""
-        body = sign + Letters(term).body(names)
-        rows.append([code(body), ", ".join(dict.fromkeys(arrays)) or "none"])
+        rows.append([code(text_of(written([summand]))), ", ".join(dict.fromkeys(arrays)) or "none"])
     found = [table(["term", "arrays"], rows)]
     if len(terms) > MOST_TERMS:
         found.append(tag("p", f"… and {len(terms) - MOST_TERMS:,} terms more", class_="muted"))

@@ -148,7 +148,9 @@ def _print_layouts(console: Console, found: Exploration) -> None:
     if None in by_rows:
         _line(console, "— no Kronecker form: a factor ties axes together, or nothing is stacked")
     if any("vec(" in form for form in by_rows if form):
-        _line(console, "vec( ) stacks a matrix as its column of this table says")
+        _line(console, "vec(A) stacks the columns of A, vec(Aᵀ) its rows")
+    if any("K(" in form for form in by_rows if form):
+        _line(console, "K(m,n) vec(A) = vec(Aᵀ) for A of m rows and n columns")
 
 
 def _print_matrix(console: Console, written: Written) -> None:

@@ -6,7 +6,9 @@ They work on labels and symbolic arrays alone (see `layouts.nodes`): no numbers,
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations
+from math import prod
 
 import opt_einsum
 
@@ -31,6 +33,10 @@ def contract(factors: Iterable[Factor], kept: set[Label], order: Order) -> tuple
     """Sum every label that is not kept; multiply factors of equal labels; leave the rest apart."""
     groups: list[tuple[set[Label], list[Factor]]] = []
     apart: list[Factor] = []
+    factors = list(factors)
+    plain = all(kept.issuperset(factor.labels) for factor in factors)
+    if plain and not any(map(_must_be_applied, factors)):
+        return merge(factors, order)
     for factor in factors:
         summed, members = set(factor.labels) - kept, [factor]
         if not summed:
@@ -67,6 +73,9 @@ def _absorbs(members: Sequence[Factor], factor: Factor, kept: set[Label]) -> boo
 
 def merge(factors: Iterable[Factor], order: Order) -> tuple[Factor, ...]:
     """Multiply factors that carry the same labels into one: nothing grows."""
+    factors = tuple(factors)
+    if len(factors) < 2:
+        return factors
     merged: dict[frozenset[Label], Factor] = {}
     for factor in factors:
         key = frozenset(factor.labels)
@@ -133,14 +142,20 @@ def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ..
         return ((0, 1),)[: len(factors) - 1]
     inputs = [frozenset(factor.labels) for factor in factors]
     if len(inputs) <= MOST_SEARCHED_FACTORS:
-        return _cheapest(inputs, frozenset(kept))[1]
+        number: dict[Label, int] = {}
+        numbered = tuple(
+            [frozenset([number.setdefault(n, len(number)) for n in f.labels]) for f in factors]
+        )
+        needed = frozenset([place for label, place in number.items() if label in kept])
+        return _cheapest(numbered, needed, sizes(number))[1]
     everything = frozenset().union(*inputs)
     extents = {label: label.size for label in everything}
     return opt_einsum.paths.greedy(inputs, everything & kept, extents)
 
 
+@lru_cache(4096)
 def _cheapest(
-    inputs: list[frozenset[Label]], kept: frozenset[Label]
+    inputs: tuple[frozenset[int], ...], kept: frozenset[int], extents: tuple[int, ...]
 ) -> tuple[int, tuple[tuple[int, int], ...]]:
     """Try every order; opt_einsum's own exhaustive search misprices products without a sum."""
     if len(inputs) == 1:
@@ -149,8 +164,8 @@ def _cheapest(
     for i, j in combinations(range(len(inputs)), 2):
         rest = [labels for n, labels in enumerate(inputs) if n not in (i, j)]
         both = inputs[i] | inputs[j]
-        price, path = _cheapest([*rest, both & kept.union(*rest)], kept)
-        found.append((price + size(both), ((i, j), *path)))
+        price, path = _cheapest((*rest, both & kept.union(*rest)), kept, extents)
+        found.append((price + prod([extents[n] for n in both]), ((i, j), *path)))
     return min(found)
 
 
@@ -225,6 +240,8 @@ def _with_operators(terms: Terms, change: Callable[[Operator], Operator]) -> Ter
             return factor
         return Factor(replace(node, operator=operator, shape=factor.node.shape), factor.labels)
 
+    if not any(matrix_of(factor.node) for term in terms for factor in term.factors):
+        return terms
     return tuple(replace(t, factors=tuple(map(changed, t.factors))) for t in terms)
 
 
@@ -302,15 +319,17 @@ def contract_node(factors: Sequence[Factor], output: tuple[Label, ...]) -> Contr
     """Write a contraction with numbers for labels; one that no factor carries is broadcast."""
     number: dict[Label, int] = {}
     indices = tuple(
-        tuple(number.setdefault(label, len(number)) for label in factor.labels)
-        for factor in factors
+        [
+            tuple([number.setdefault(label, len(number)) for label in factor.labels])
+            for factor in factors
+        ]
     )
     return Contract(
         sizes(output),
-        max(factor.node.itemsize for factor in factors),
-        tuple(factor.node for factor in factors),
+        max([factor.node.itemsize for factor in factors]),
+        tuple([factor.node for factor in factors]),
         indices,
-        tuple(number.setdefault(label, len(number)) for label in output),
+        tuple([number.setdefault(label, len(number)) for label in output]),
         sizes(number),
     )
 

@@ -93,7 +93,7 @@ def cost(roots: Sequence[Node]) -> Cost:
         sum(node.multiplications for node in counted),
         sum(node.additions for node in counted),
         peak,
-        sum(_moved_bytes(node) for node in ordered),
+        sum(moved_bytes(node) for node in ordered),
     )
 
 
@@ -114,8 +114,8 @@ def _base(node: Node) -> Node:
     return node
 
 
-def _moved_bytes(node: Node) -> int:
-    """A leaf and a view are only read, by those who use them."""
+def moved_bytes(node: Node) -> int:
+    """The bytes that a step reads and writes; a leaf and a view are only read, by other steps."""
     if isinstance(node, Leaf | Reshape):
         return 0
     return node.nbytes + sum(operand.nbytes for operand in node.operands)

@@ -7,7 +7,7 @@ table, `place = T[label]`: an array of integers that carries labels as a factor 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from layouts.axes import Axis, Label, sizes
@@ -85,8 +85,9 @@ class Selection:
 
     def relabelled(self, names: dict[Label, Label]) -> "Selection":
         """The same selection on other labels of the same sizes."""
-        others = tuple(names[label] for label in self.others)
-        return replace(self, place=names[self.place], label=names[self.label], others=others)
+        others = tuple([names[label] for label in self.others])
+        moves = (self.start, self.step, self.window, self.table)
+        return Selection(names[self.place], names[self.label], *moves, others)
 
     def listed(self) -> Node:
         """The places as a table, in the order of the labels."""

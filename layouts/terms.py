@@ -55,8 +55,22 @@ class Term:
     @cached_property
     def labels(self) -> tuple[Label, ...]:
         """All labels, each once: out, in, then those on neither side that selections tie."""
-        tied = (label for s in self.selections for label in (s.place, *s.labels))
+        tied = [label for s in self.selections for label in (s.place, *s.labels)]
         return tuple(dict.fromkeys((*labels_of(self.out), *labels_of(self.into), *tied)))
+
+    @cached_property
+    def pattern(self) -> tuple:
+        """What terms have in common that differ only in their factors; see `matching`."""
+        number = {label: place for place, label in enumerate(self.labels)}
+        tied = [
+            (number[s.place], tuple([number[label] for label in s.labels]), s.signature)
+            for s in self.selections
+        ]
+        sides = [
+            tuple([tuple([(number[label], label.size) for label in axis]) for axis in axes])
+            for axes in (self.out, self.into)
+        ]
+        return *sides, tuple(sorted(tied, key=lambda entry: entry[:2]))
 
 
 Terms = tuple[Term, ...]
@@ -88,19 +102,7 @@ def matching(term: Term) -> tuple:
     Labels are numbered in the order of their first appearance, so that a number on both sides is a
     delta: `δ[i,k] X[l,j]` has the pattern `(((0, 4),), ((1, 5),)), (((0, 4),), ((2, 3),))`.
     """
-    number = {label: place for place, label in enumerate(term.labels)}
-    tied = sorted(
-        (
-            (number[s.place], tuple(number[label] for label in s.labels), s.signature)
-            for s in term.selections
-        ),
-        key=lambda entry: entry[:2],
-    )
-
-    def numbered(axes: Axes) -> tuple:
-        return tuple(tuple((number[label], label.size) for label in axis) for axis in axes)
-
-    return numbered(term.out), numbered(term.into), tuple(tied)
+    return term.pattern
 
 
 def resolve(term: Term, meet: Unifier) -> Term:
@@ -132,6 +134,8 @@ def one_hot(selection: Selection) -> Factor:
 
 def stripped(term: Term) -> Term:
     """The term without labels of one value, which only a selection has a use for."""
+    if all(label.size != 1 for label in term.labels):
+        return term
     tied = {label for s in term.selections for label in (s.place, *s.labels)}
     meet = Unifier()
     meet.bound = {label: () for label in term.labels if label.size == 1 and label not in tied}
@@ -151,10 +155,10 @@ def relabel(term: Term, names: dict[Label, Label]) -> Term:
     """Replace labels one for one by others of the same size."""
 
     def renamed(axes: Axes) -> Axes:
-        return tuple(tuple(names[label] for label in axis) for axis in axes)
+        return tuple([tuple([names[label] for label in axis]) for axis in axes])
 
-    factors = tuple(Factor(f.node, tuple(names[label] for label in f.labels)) for f in term.factors)
-    selections = tuple(selection.relabelled(names) for selection in term.selections)
+    factors = tuple([Factor(f.node, tuple([names[n] for n in f.labels])) for f in term.factors])
+    selections = tuple([selection.relabelled(names) for selection in term.selections])
     return Term(renamed(term.out), renamed(term.into), factors, term.coefficient, selections)
 
 

@@ -1,8 +1,9 @@
 """The drop-in face: `jacobian` and `hessian`, with the signatures of JAX's own."""
 
 import inspect
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -20,6 +21,7 @@ from layouts.mesh import sharding
 from layouts.mesh.devices import across_devices
 from layouts.mesh.partitioned import Origin, compute
 from layouts.mesh.sharding import Sharded
+from layouts.mirroring import mirrored
 from layouts.nodes import Node
 from layouts.plan import Plan, Results, choose
 
@@ -75,6 +77,23 @@ def jacobian(
         >>> jacobian(lambda x: x * x)(jnp.array([1.0, 2.0, 3.0])).diagonal().tolist()
         [2.0, 4.0, 6.0]
     """
+    asked = (order, structured, memory_limit, out_sharding)
+    return _transform(fun, argnums, has_aux, holomorphic, allow_int, *asked)
+
+
+def _transform(
+    fun: Callable,
+    argnums: int | Sequence[int],
+    has_aux: bool,
+    holomorphic: bool,
+    allow_int: bool,
+    order: str | Plan,
+    structured: bool,
+    memory_limit: int | None,
+    out_sharding: Any,
+    symmetric: bool = False,
+) -> Callable:
+    """What `jacobian` returns; symmetric where `fun` is the gradient of a function."""
     if memory_limit is not None and out_sharding is not None:
         raise LayoutError(
             "memory_limit",
@@ -90,6 +109,7 @@ def jacobian(
         if call is None:
             # JAX refuses these arguments: let it say so in its own words.
             return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
+        call = replace(call, second=symmetric)
         linearized, aux = call.linearize()
         if not call.accepts(linearized.value):
             return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
@@ -101,6 +121,8 @@ def jacobian(
         if memory_limit is not None and not structured:
             dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
             blocks = budget.within(linearized.graph, results, chosen, dtypes, memory_limit)
+        if symmetric and not any(lying for row in shardings for lying in row):
+            results = _mirrored(linearized.graph, results)
         leaves = call.leaves(linearized, plan, results, structured, blocks, shardings)
         tree = call.assemble(leaves)
         return (tree, aux) if has_aux else tree
@@ -137,6 +159,9 @@ def hessian(
         memory_limit: as in `jacobian`.
         out_sharding: as in `jacobian`, for the axes of the gradient and then those of the input.
 
+    Where the terms show that they are symmetric, the result is so in every bit, and of the blocks
+    by two arguments one is the other turned.
+
     Returns:
         A function that returns the pytree that `jax.hessian` returns.
 
@@ -146,16 +171,15 @@ def hessian(
         [[6.0, 0.0], [0.0, 12.0]]
     """
     gradient = jax.jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    return jacobian(
-        gradient,
-        argnums,
-        has_aux,
-        holomorphic,
-        order=order,
-        structured=structured,
-        memory_limit=memory_limit,
-        out_sharding=out_sharding,
-    )
+    asked = (order, structured, memory_limit, out_sharding)
+    return _transform(gradient, argnums, has_aux, holomorphic, False, *asked, symmetric=True)
+
+
+def _mirrored(graph: Graph, results: Results) -> Results:
+    """Symmetric blocks symmetric in every bit, where the function's value is a scalar."""
+    shapes = ([graph.shapes[n] for n in ends] for ends in (graph.inputs, graph.outputs))
+    same = operator.eq(*shapes)
+    return mirrored(results, graph.inputs, graph.outputs) if same else results
 
 
 def linearize_call(
@@ -192,6 +216,7 @@ class _Call:
     treedef: Any
     names: list[str]
     outputs: list[Any]  # filled with the output's treedef by the trace
+    second: bool = False  # whether the function is a gradient, and its Jacobian a Hessian
 
     @classmethod
     def of(
@@ -205,14 +230,15 @@ class _Call:
         kwargs: dict,
     ) -> "_Call | None":
         """Read the arguments; None where JAX would refuse them."""
-        one = not isinstance(argnums, Sequence) or isinstance(argnums, str)
-        numbers: tuple[Any, ...] = (argnums,) if one else tuple(argnums)  # type: ignore[arg-type]
+        alone = not isinstance(argnums, Sequence) or isinstance(argnums, str)
+        numbers: tuple[Any, ...] = (argnums,) if alone else tuple(argnums)  # type: ignore[arg-type]
         if not all(hasattr(number, "__index__") for number in numbers):
             return None
         _check_in_range(numbers, len(args))
         if len({number % len(args) for number in numbers}) < len(numbers):
             return None
-        numbers = tuple(number % len(args) for number in numbers)
+        numbers = tuple(operator.index(number) % len(args) for number in numbers)
+        one = isinstance(argnums, int)  # a NumPy integer makes JAX return a tuple of one
         picked = args[numbers[0]] if one else tuple(args[n] for n in numbers)
         dynamic, treedef = jax.tree.flatten(picked)
         if not all(_accepts_input(leaf, holomorphic, allow_int) for leaf in dynamic):
@@ -232,6 +258,11 @@ class _Call:
     def dtypes(self) -> list[np.dtype]:
         """The dtypes of the leaves that are differentiated."""
         return [_dtype(self.dynamic[place]) for place in self.places]
+
+    def dtype(self, value: jax.Array, place: int) -> np.dtype:
+        """A Jacobian's: its input's, as `jax.jacrev` has it; a Hessian's: its gradient's."""
+        own = _dtype(self.dynamic[place])
+        return value.dtype if self.second and value.dtype.kind == own.kind else own
 
     @property
     def of_complex(self) -> bool:
@@ -331,7 +362,13 @@ class _Call:
         found: Iterator[Any]
         if blocks is not None:
             arrays = budget.compute(blocks, linearized.residuals)
-            found = iter([arrays[s, t] for t in graph.outputs for s in graph.inputs])
+            found = iter(
+                [
+                    arrays[source, target].astype(self.dtype(value, place))
+                    for target, value in zip(graph.outputs, linearized.value, strict=True)
+                    for source, place in zip(graph.inputs, places, strict=True)
+                ]
+            )
         elif structured:
             found = iter(self.structured(linearized, results, lying))
         else:
@@ -349,10 +386,10 @@ class _Call:
     ) -> list[jax.Array]:
         """The dense array of each output by each input."""
         graph = linearized.graph
-        count = len(graph.outputs)
         nodes, origin = self.written(graph, results), self.origin(plan)
-        arrays = compute(nodes, linearized.residuals, lying, self.dtypes * count, origin)
-        places = self.places * count
+        dtypes = [self.dtype(value, place) for value in linearized.value for place in self.places]
+        arrays = compute(nodes, linearized.residuals, lying, dtypes, origin)
+        places = self.places * len(graph.outputs)
         return [
             _weak_as(self.dynamic[place], array)
             for place, array in zip(places, arrays, strict=True)
@@ -368,10 +405,10 @@ class _Call:
                 results[source, target],
                 graph.shapes[target],
                 graph.shapes[source],
-                _dtype(self.dynamic[place]),
+                self.dtype(value, place),
                 Names(into=self.names[place]),
             )
-            for target in graph.outputs
+            for target, value in zip(graph.outputs, linearized.value, strict=True)
             for source, place in zip(graph.inputs, self.places, strict=True)
         ]
         return store(wanted, linearized.residuals, lying)
@@ -478,9 +515,17 @@ def leaf_names(fun: Callable, args: Sequence[Any], argnums: Sequence[int]) -> li
     return names
 
 
+def place_text(key: Any) -> str:
+    """How formulas call what a dictionary holds: `.W` where that is a name, else `['W 1']`."""
+    if isinstance(key, str) and key.isidentifier() and key != "T":
+        return f".{key}"
+    quote = '"' if isinstance(key, str) and "'" in key else "'"
+    return f"[{quote}{key}{quote}]" if isinstance(key, str) else f"[{key}]"
+
+
 def _key_text(key: Any) -> str:
     if isinstance(key, jax.tree_util.DictKey):
-        return f".{key.key}"
+        return place_text(key.key)
     if isinstance(key, jax.tree_util.GetAttrKey):
         return f".{key.name}"
     return str(key)

@@ -1,6 +1,5 @@
 """Independent arithmetic: terms by nested loops, matrices and Kronecker products by NumPy."""
 
-import re
 from collections.abc import Sequence
 from itertools import chain, product
 from math import prod
@@ -184,69 +183,3 @@ def _rank(place: Sequence[int], shape: Sequence[int], vec: str) -> int:
     for index, extent in pairs if vec == "rows" else pairs[::-1]:
         rank = rank * extent + index
     return rank
-
-
-# Words of a Kronecker text: calls and complex numbers whole, brackets of their own, all else.
-WORDS = re.compile(r"diag\([^)]*\)|𝟏\(\d+×\d+\)|\([-+.\dej]+\)|[()]|[^\s()]+")
-NUMBER = re.compile(r"\d+/\d+|\d+(\.\d+)?(e[+-]\d+)?|\([-+.\dej]+\)|inf|nan")
-
-
-def kronecker_value(text: str, arrays: dict[str, Any]) -> np.ndarray:
-    """Compute the matrix that a sum of Kronecker products stands for, by NumPy alone."""
-    words = WORDS.findall(text.replace(" ⊙ ", "⊙"))
-    value = _sum(words, arrays)
-    if words:
-        raise ValueError(f"{text!r} ends in {words}")
-    return value
-
-
-def _sum(words: list[str], arrays: dict[str, Any]) -> Any:
-    """Terms with their signs; the first sign is written without a space."""
-    sign = "+"
-    if words[0] != "-" and words[0].startswith("-"):
-        sign, words[0] = "-", words[0][1:]
-    total: Any = 0
-    while True:
-        total = total + (-1 if sign == "-" else 1) * _chain(words, arrays)
-        if not words or words[0] not in "+-":
-            return total
-        sign = words.pop(0)
-
-
-def _chain(words: list[str], arrays: dict[str, Any]) -> Any:
-    """Blocks between ⊗; a column times a row, and a number times a block, bind tighter."""
-    value, block = np.ones((1, 1)), np.ones((1, 1))
-    while words and words[0] not in ("+", "-", ")"):
-        word = words.pop(0)
-        if word == "⊗":
-            value, block = np.kron(value, block), np.ones((1, 1))
-            continue
-        if word == "(":
-            other = _sum(words, arrays)
-            words.remove(")")
-        else:
-            other = _word(word, arrays)
-        block = block * other if 1 in (block.size, other.size) else block @ other
-    return np.kron(value, block)
-
-
-def _word(text: str, arrays: dict[str, Any]) -> Any:
-    """One symbol as a matrix; a vector is a column."""
-    if NUMBER.fullmatch(text):
-        numerator, _, denominator = text.strip("()").partition("/")
-        return np.full((1, 1), complex(numerator) / float(denominator or 1))
-    if text.startswith("diag("):
-        diagonal: Any = 1.0
-        for name in text[5:-1].split("⊙"):
-            diagonal = diagonal * arrays[name]
-        return np.diag(diagonal)
-    if match := re.fullmatch(r"𝟏\((\d+)×(\d+)\)", text):
-        return np.ones((int(match[1]), int(match[2])))
-    name, turned = (text[:-1], True) if text.endswith("ᵀ") else (text, False)
-    if name in arrays:
-        array = np.asarray(arrays[name])
-        value = array if array.ndim == 2 else array.reshape(-1, 1)
-        return value.T if turned else value
-    extent = int(name[1:].translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")))
-    value = {"I": np.eye(extent), "𝟏": np.ones((extent, 1))}[name[0]]
-    return value.T if turned else value

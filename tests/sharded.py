@@ -41,6 +41,14 @@ def layer_norm(x):
     return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
 
 
+def scaled(scale, x):
+    return layer_norm(x) * scale
+
+
+def variance(W1, W2, X):
+    return mlp(W1, W2, X).var()
+
+
 def convolution(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME")
 
@@ -64,6 +72,7 @@ own_rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, cotangent: (jnp.cos(x) * co
 # name: transform, function, argnum, arguments, how they are split, how the result is: by "x" on a
 # mesh of 8, by "a" and "b" on one of 4×2.
 MATRICES = (normal(48, 24), normal(24, 40))
+SCALES = (normal(32)[None], normal(64, 32))
 WEIGHTS = (normal(24, 48), normal(48, 16), normal(40, 24))
 HEADS = (normal(56, 32), normal(32, 16), normal(32, 16), normal(32, 16))
 IMAGES = (normal(16, 3, 7, 5), normal(8, 3, 3, 3))
@@ -92,6 +101,10 @@ CASES = {
     "energy Hessian, flat": (hessian, energy, 0, (normal(128, 2),), [P("x")], P("x")),
     "energy Hessian, columns": (hessian, energy, 0, (normal(96, 3),), [P()], P(None, None, "x")),
     "energy Hessian, wide": (hessian, energy, 0, (normal(64, 16),), [P()], P(None, None, "x")),
+    "energy Hessian, both": (hessian, energy, 0, (normal(96, 3),), [P()], P("a", None, "b")),
+    # Its plan makes arrays larger than the result: they are made in another split, and turned.
+    "variance's Hessian, rows": (hessian, variance, 0, WEIGHTS, [P()], P("x")),
+    "scale of a norm, columns": (jacobian, scaled, 0, SCALES, [P()], P(*[None] * 3, "x")),
     "layer norm, rows": (jacobian, layer_norm, 0, (normal(64, 20),), [P("x")], P("x")),
     "layer norm, columns": (
         jacobian,

@@ -80,7 +80,7 @@ def test_explore_prints_the_jacobian_of_the_issue(capsys):
         "A = 1[W @ X + b > 0]   (4×5)",
         "∂L/∂W[k,l] = Σ_j ∂L/∂D[k,j] X[l,j] A[k,j]",
         "∂L/∂W = (∂L/∂D ⊙ A) Xᵀ",
-        "diag(vec(A)) (I₄ ⊗ Xᵀ)",
+        "diag(vec(Aᵀ)) (I₄ ⊗ Xᵀ)",
         "diag(vec(A)) (Xᵀ ⊗ I₄)",
         "one multiplication is one scalar product",
     ):

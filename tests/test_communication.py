@@ -76,6 +76,37 @@ def test_what_lies_elsewhere_is_sent(lies_W, lies_V, split, sent):
     assert found.cost.multiplications == 10 * 15 * 35 // 5
 
 
+@pytest.mark.parametrize(
+    ("lies_W", "lies_X", "split", "before", "after"),
+    [
+        ((), ("d",), "rows", 0, 0),
+        (("d",), (), "rows", ITEM * 35 * 15, 0),  # gathers W
+        ((), (None, "d"), "columns (W axis 1)", 0, ITEM * 20 * 35),  # X, for the result as well
+        # Gathers X W, not what comes of it; and X goes from rows to columns.
+        ((), ("d",), "columns (W axis 0)", ITEM * 20 * 15, ITEM * 20 * 7),
+        # The parts of X W are added up, or W is gathered: whichever is smaller.
+        (("d",), (), "columns (W axis 0)", 2 * ITEM * 20 * 15, 0),
+    ],
+)
+def test_what_a_function_sends_on_its_way_is_counted(lies_W, lies_X, split, before, after):
+    def network(W, V, X):
+        return jnp.tanh(X @ W) @ V
+
+    args = (struct(35, 15, lies=lies_W), struct(15, 10), struct(20, 35, lies=lies_X))
+    found = way(cost(network)(*args).sharded(MESH), split)
+    assert sum(sent for _, sent in found.evaluating) == before * 4 // 5
+    assert found.sent_bytes == sum(sent for _, sent in found.exchanges) == (before + after) * 4 // 5
+
+
+def test_steps_that_mix_entries_need_their_operands_whole():
+    def function(x, A, W):
+        return jnp.tanh(jnp.cumsum(jnp.linalg.inv(A) @ W, axis=1)) * x
+
+    args = (struct(1, 1), struct(15, 15, lies=("d",)), struct(15, 20))
+    found = way(cost(function)(*args).sharded(MESH), "rows (output axis 0)")
+    assert found.evaluating == (("all-gather", ITEM * 15 * 15 * 4 // 5),)
+
+
 def test_samples_of_a_batch_stay_on_their_device():
     def network(W, X):
         return jnp.tanh(X @ W)

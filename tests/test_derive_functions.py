@@ -1,5 +1,7 @@
 """Functions that people write, derived: the gradient as it reads, and as it evaluates."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,7 +107,7 @@ CASES = {
     "a median": (
         jnp.median,
         [(5,)],
-        "(1 - 1[c]) one_hot(argsort(where(c, nan, a))[2], 5)",
+        "one_hot(argsort(a)[2], 5)",
     ),
     "a product": (jnp.prod, [(5,)], "prod(where(u[:, None] == u, 1, a), axis=1)"),
     "running products": (jnp.cumprod, [(5,)], None),
@@ -115,6 +117,39 @@ CASES = {
         "tril(M)⁻ᵀ ∂L/∂D",
     ),
     "a Cholesky factor": (lambda S: jnp.linalg.cholesky(S + 5 * jnp.eye(3)), [(3, 3)], None),
+    "eigenvalues": (jnp.linalg.eigvalsh, [(3, 3)], "V diag(∂L/∂D) Vᵀ"),
+    "the greatest eigenvalue": (
+        lambda X: jnp.linalg.eigvalsh(X.T @ X)[-1],
+        [(5, 3)],
+        "2 X u uᵀ",
+    ),
+    "a nuclear norm": (
+        lambda X: jnp.linalg.norm(X, "nuc"),
+        [(2, 3)],
+        "svdleft(X) svdright(X)ᵀ",
+    ),
+    "an average pool": (
+        lambda X: jax.lax.reduce_window(X, 0.0, jax.lax.add, (2, 2), (2, 2), "VALID") / 4,
+        [(4, 6)],
+        "1/4 (I₄[1::2] + I₄[:3:2])ᵀ ∂L/∂D (I₆[1::2] + I₆[:5:2])",
+    ),
+    "a maximum over windows": (
+        lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (3,), (2,), "SAME"),
+        [(6,)],
+        "one_hot(argmaxpool(x, window=(3,), strides=(2,), padding=((0, 1),)), 6)ᵀ ∂L/∂D",
+    ),
+    "smoothness": (
+        lambda x: jnp.sum((x[1:] - x[:-1]) ** 2),
+        [(5,)],
+        "2 (I₅[1:] - I₅[:4])ᵀ u",
+    ),
+    "a part of a vector": (lambda x: x[:3], [(5,)], "I₅[:3]ᵀ ∂L/∂D"),
+    "inverses side by side": (jnp.linalg.inv, [(2, 3, 3)], None),
+    "what a loop carries": (
+        lambda a: jax.lax.fori_loop(0, 3, lambda n, x: (x + a / x) / 2, 1.0),
+        [()],
+        "1 / (2 u2) + c / (4 u1) + 1/8 c (1 - a / u1²)",
+    ),
     "what cancels": (lambda X: jnp.linalg.det(jnp.linalg.inv(X)), [(3, 3)], "-det(X⁻¹) X⁻ᵀ"),
     "all digits": (lambda x: 0.1234567 * x**2 + x / 3.7, [(3,)], None),
 }
@@ -151,7 +186,8 @@ def test_a_function_is_derived_and_its_formula_reads_back(name):
     args = arrays_for(shapes)
     found = jax.tree.leaves(derive(function)(*args), is_leaf=lambda d: hasattr(d, "steps"))[0]
     assert found.check is not None and found.check < 1e-12, str(found)
-    last = (found.of("matrix") or found.of("result"))[-1].formula
+    results = [step.formula for kind in ("result", "matrix") for step in found.of(kind)]
+    last = results[-1]
     assert expected is None or text(last.sides[-1]) == expected
     value, pull = jax.vjp(function, *args)
     cotangent = (
@@ -161,10 +197,68 @@ def test_a_function_is_derived_and_its_formula_reads_back(name):
     known = dict(zip(found.inputs, jax.tree.leaves(args), strict=True))
     known[f"dL/d{found.out_name}"] = cotangent
     for alphabet in ("unicode", "ascii"):
-        formula = found.in_numpy.get(last, last) if alphabet == "ascii" else last
         known = printed(found, alphabet, known)
-        read = evaluate(parse(text(formula, alphabet)), known)
-        np.testing.assert_allclose(read, true, rtol=1e-9, atol=1e-12)
+        for result in results:
+            formula = found.in_numpy.get(result, result) if alphabet == "ascii" else result
+            read = evaluate(parse(text(formula, alphabet)), known)
+            np.testing.assert_allclose(read, true, rtol=1e-9, atol=1e-12)
+
+
+def test_names_that_mean_something_else_elsewhere():
+    """Arguments called as a cotangent, a tangent, a delta, a sum, or a number that is none."""
+    A, x = arrays_for([(3, 5), (5,)])
+    functions = {
+        ("dD", "x"): lambda dD, x: dD @ x,
+        ("W", "dW"): lambda W, dW: W @ dW,
+        ("x_dot", "x"): lambda x_dot, x: x_dot @ x,
+        ("Σ_x", "δ"): lambda Σ_x, δ: Σ_x @ δ,
+        ("sum_i", "nan"): lambda sum_i, nan: sum_i @ nan,
+        ("p['a b']", "p['T']"): lambda p: p["a b"] @ p["T"],
+    }
+    for called, function in functions.items():
+        pytree = len(called[0]) > 5
+        args = ({"a b": A, "T": x},) if pytree else (A, x)
+        shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), args)
+        found = derive(function, 0 if pytree else (0, 1))(*shapes)
+        for place, wrt in enumerate(called):
+            derivation = found[wrt[3:-2] if pytree else place]
+            assert derivation.wrt == wrt
+            known = {called[0]: A, called[1]: x, f"dL/d{derivation.out_name}": np.arange(3.0)}
+            true = A.T @ np.arange(3.0) if place else np.outer(np.arange(3.0), x)
+            for kind, alphabet in product(("result", "matrix"), ("unicode", "ascii")):
+                formula = derivation.of(kind)[-1].formula
+                read = evaluate(parse(text(formula, alphabet)), known)
+                np.testing.assert_allclose(read, true, rtol=1e-9)
+
+
+def test_an_entry_at_a_place_that_is_given():
+    found = derive(lambda z, y: -jax.nn.log_softmax(z)[y])(arrays_for((5,)), jnp.asarray(2))
+    assert text(found.formula.sides[-1]) == "softmax(z) - one_hot(y, 5)" and found.check < 1e-12
+    (result,) = found.of("result")
+    read = evaluate(parse(text(result.formula)), {"z": jnp.ones(5), "y": jnp.asarray(2)})
+    np.testing.assert_allclose(read, [0.2, 0.2, -0.8, 0.2, 0.2])
+
+
+def test_long_loops_are_folded_and_short_ones_are_not():
+    def powers(length):
+        def run(h, W):
+            return jax.lax.fori_loop(0, length, lambda n, h: jnp.tanh(W @ h), h)
+
+        shapes = [jax.ShapeDtypeStruct(shape, "float32") for shape in ((2,), (2, 2))]
+        return derive(run)(*shapes)
+
+    assert "likewise" not in powers(3).text()
+    page = powers(20).text()
+    assert "likewise 18 times more" in page and len(page.splitlines()) < 30
+    assert any("loop" in note for note in powers(33).notes)
+
+
+def test_each_definition_stands_after_those_that_it_is_made_of():
+    found = derive(jax.grad(lambda x: jnp.sum(jnp.sin(x @ x * x) ** 2)))(arrays_for((5,)))
+    names_of = [d.sides[0] for d in found.definitions if isinstance(d.sides[0], Name)]
+    assert len(names_of) > 1
+    for place, definition in enumerate(found.definitions):
+        assert {*definition.sides[1].walk()}.isdisjoint(names_of[place:]), str(found)
 
 
 def test_sizes_of_complex_numbers_are_not_left_out():
@@ -174,6 +268,9 @@ def test_sizes_of_complex_numbers_are_not_left_out():
     assert text(found.of("forward")[0].formula) == "L = abs(sum(exp((0+1j) x)))²"
     assert found.notes[0] == "∂L/∂x has no formula and stands for itself."
     assert not found.of("result")
+    z = jnp.arange(3.0) + 1j * jnp.arange(2.0, 5.0)
+    found = derive(lambda z: jnp.sum(jnp.abs(z) ** 2))(z)
+    assert found.check < 1e-12 and "L_dot = real(" in str(found)
 
 
 def test_ascii_is_what_numpy_makes_of_it():

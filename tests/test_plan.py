@@ -239,6 +239,22 @@ def test_planning_time_grows_gently():
     assert len(plan.vertices) > 120
 
 
+def test_a_search_ends_with_what_it_may_plan(monkeypatch):
+    """Then the better of forward and reverse is left, and what was found so far."""
+
+    def narrow(x, y, A, B, C, D):
+        return D @ jnp.sin(C @ jnp.sin(B @ jnp.sin(A @ (x * y))))
+
+    shapes = (31,), (31,), (37, 31), (2, 37), (37, 2), (29, 37)
+    graph = graph_of(narrow, *itertools.starmap(struct, shapes), argnums=(0, 1))
+    found = make_plan(graph)
+    monkeypatch.setattr(orders, "LEAST_SEARCHED", -1000)
+    left = make_plan(graph)
+    assert found.name.startswith("greedy")
+    assert left.name in ("forward", "reverse")
+    assert found.cost.multiplications < left.cost.multiplications
+
+
 def test_the_plan_reads_as_a_tree():
     """What stands beside a product is a sum with it."""
     plan = cost(lambda x, A, B: A @ (B @ x) + x)(struct(5), struct(5, 2), struct(2, 5)).plan

@@ -206,6 +206,18 @@ def test_sums_of_entries_multiply_nothing_that_is_zero(name):
     assert report.planned.multiplications <= 24
 
 
+@pytest.mark.parametrize("order", ["forward", "reverse"])
+def test_entries_that_tables_list_are_convolved(order):
+    """What a convolution is made of fits its own axes, not the entries of a sum still open."""
+
+    def function(x):
+        return jnp.convolve(jnp.diagonal(x), jnp.array([0.5, -1.0, 0.3]))
+
+    x = jnp.asarray(RNG.normal(size=(3, 5)))
+    found = layouts.jacobian(function, order=order)(x)
+    np.testing.assert_allclose(found, jax.jacrev(function)(x), atol=1e-12)
+
+
 def test_two_lookups_by_one_table_are_a_delta():
     J = layouts.hessian(lambda x: (x[SQUARE] ** 3).sum(), structured=True)(jnp.arange(5.0))
     assert str(J).endswith("= 3 δ[i,k] A[i]")

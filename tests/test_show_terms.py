@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from layouts import jacobian
-from layouts.show.terms import factor_names, number_text
-from tests.laws import kronecker_value
+from layouts.show.terms import factor_names
+from layouts.storing import with_numbers
+from tests import formulas
+from tests.cases import CASES
+from tests.oracle import is_jacobian, structured_of
 
 
 def normal(*shape):
@@ -55,6 +58,18 @@ FORMULAS = [
 def test_formulas(function, argnums, shapes, formula):
     args = [normal(*shape) for shape in shapes]
     assert str(structured(function, *args, argnums=argnums)) == formula
+
+
+@pytest.mark.parametrize("case", CASES[::3], ids=lambda case: case.name)
+def test_a_formula_is_the_jacobian(case):
+    """What is printed is read back and evaluated; scalars are printed to four digits."""
+    for J in filter(is_jacobian, jax.tree.leaves(structured_of(case), is_leaf=is_jacobian)):
+        terms = tuple(with_numbers(term, J.arrays) for term in J.terms)
+        names = factor_names(terms, (J.names.out, J.names.into))
+        arrays = {name: np.asarray(J.arrays[index]) for index, name in names.items()}
+        if "(" not in str(J).partition(" = ")[0]:  # the text does not say the sizes of digits
+            found = formulas.indexed(str(J), arrays, J.shape)
+            np.testing.assert_allclose(found, J.dense(), rtol=2e-3, atol=1e-6)
 
 
 def test_names_of_nested_parameters():
@@ -138,10 +153,7 @@ def test_kronecker_text_is_the_matrix(name, vec, layout):
     text = J.kronecker(layout, vec)
     assert text is not None
     matrix = J.matrix(layout, vec)
-    found = kronecker_value(text, named_arrays(J, arguments))
-    if text == "0":
-        found = np.zeros(matrix.shape)
-    assert found.shape == matrix.shape, text
+    found = formulas.matrices(text, named_arrays(J, arguments), matrix.shape)
     np.testing.assert_allclose(found, matrix, atol=1e-12)
 
 
@@ -198,7 +210,9 @@ def test_complex_numbers_are_written_whole():
     ],
 )
 def test_numbers(number, text):
-    assert number_text(number) == text
+    x, whole = normal(3), isinstance(number, complex)
+    J = structured(lambda x: number * x, x + 0j if whole else x, holomorphic=whole)
+    assert str(J) == f"dD[i]/dx[k] = {text} δ[i,k]".replace(" 1 ", " ")
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), -float("inf")])
@@ -254,7 +268,8 @@ def test_a_selection_is_never_left_out(function, vec):
     J = structured(function, normal(7))
     text = J.kronecker(vec=vec)
     if text is not None:
-        found = kronecker_value(text, named_arrays(J, {}))
-        np.testing.assert_allclose(found, J.matrix(vec=vec), atol=1e-12)
+        matrix = J.matrix(vec=vec)
+        found = formulas.matrices(text, named_arrays(J, {}), matrix.shape)
+        np.testing.assert_allclose(found, matrix, atol=1e-12)
     ones = structured(lambda x: jnp.full(J.out_shape, x.sum()), normal(7))
     assert str(J) != str(ones)

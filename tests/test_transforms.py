@@ -45,7 +45,8 @@ def pair(x, y, scale=1.0):
 
 
 @pytest.mark.parametrize(
-    "argnums", [0, 1, -1, -2, (0,), (1, 0), (0, 1), (-1, 0), [0, 1], (-2, -1), True, (1,)]
+    "argnums",
+    [0, 1, -1, -2, (0,), (1, 0), (0, 1), (-1, 0), [0, 1], (-2, -1), True, (1,), np.int64(1)],
 )
 def test_argnums_in_every_form(argnums):
     args = normal(5), normal(3, 2)

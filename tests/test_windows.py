@@ -34,6 +34,10 @@ def each_channel(w, x):
     return lax.conv_general_dilated(x, w, (1,), "VALID", feature_group_count=3)
 
 
+def grouped(x, w):
+    return lax.conv_general_dilated(x, w, (1,), "VALID", feature_group_count=2)
+
+
 # The function, the shapes of its arguments, its gradient by the first.
 CASES = {
     "by images": (
@@ -55,6 +59,11 @@ CASES = {
         "Σ_ipq ∂L/∂D[i,k,p,q] x[i,l,2p+r,q+s-1]",
     ),
     "each channel": (each_channel, [(3, 1, 2), (2, 3, 5)], "Σ_ip ∂L/∂D[i,k,p] x[i,k,p+l]"),
+    "groups": (
+        grouped,
+        [(2, 4, 3), (6, 2, 2)],
+        "Σ_vefp δ[(v,f),l] ∂L/∂D[k,(v,e),p] reshape(w, shape=(2, 3, 2, 2))[v,e,f,r-p]",
+    ),
     "NumPy's": (lambda x, w: jnp.convolve(x, w), [(7,), (3,)], "Σ_i ∂L/∂D[i] w[i-k]"),
 }
 
@@ -111,10 +120,10 @@ def test_a_window_knows_what_is_plain():
 
 
 def test_what_has_no_indices_stays_a_convolution():
-    x, w = arrays_for([(2, 4, 7), (6, 2, 3)])
+    x, w = arrays_for([(2, 4, 7), (6, 4, 3)])
 
     def grouped(x):
-        return lax.conv_general_dilated(x, w, (1,), "VALID", feature_group_count=2)
+        return lax.conv_general_dilated(x, w, (1,), "VALID", batch_group_count=2)
 
     closed = jax.make_jaxpr(on_paper(grouped, indexed=True))(x)
     assert "gather" not in str(closed) and "custom_jvp" not in str(closed)

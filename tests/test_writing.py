@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from layouts.nodes import Leaf, Mask, Pattern, Write
-from layouts.writing import LARGE, ZEROS_PER_ENTRY, written
+from layouts.placing import LEAST, ZEROS_BESIDE_RUNS, ZEROS_IN_SMALL
+from layouts.writing import written
 
 POINTS, WIDTH = 41, 3
 
@@ -50,7 +51,7 @@ def shifts(starts, step=1):
 def test_terms_of_few_entries_are_placed_as_masks_would_write_them():
     written_node, arrays = pairs()
     entries, whole = POINTS * POINTS * WIDTH, POINTS**3 * WIDTH
-    assert whole >= LARGE and entries * ZEROS_PER_ENTRY <= whole
+    assert whole >= LEAST and entries * ZEROS_BESIDE_RUNS <= whole
     A, B = arrays
     expected = np.einsum("ijd,im->ijmd", A, np.eye(POINTS))
     expected -= 2 * np.einsum("ijd,jm->ijmd", B, np.eye(POINTS))
@@ -78,6 +79,59 @@ def test_terms_tied_alike_are_placed_at_once():
     np.testing.assert_allclose(written(written_node, [A, v]), expected, atol=1e-12)
     program = jax.make_jaxpr(lambda *given: written(written_node, given))(A, v)
     assert str(program).count("scatter-add") == 2
+
+
+def by_places(start, step, window, value, table=False):
+    """A selection of places (digit 1) by labels (digit 0), its array along one of them."""
+    mask = Mask(1, (0,), start, step, window, table)
+    return Pattern((0, 1), (SIDE, SIDE), (value,), 2, (mask,))
+
+
+SIDE = 131
+LISTED = np.random.default_rng(3).permutation(SIDE + 9)[:SIDE].astype(np.int32)  # some past the end
+SELECTED = {
+    "delta": [Pattern((0, 0), (SIDE,), (0,), 2)],
+    "shift by label": [by_places(5, 1, (3, 120), 0)],
+    "shift by place": [by_places(5, 1, (3, 120), 1)],
+    "turned, by label": [by_places(SIDE - 2, -1, (4, 99), 0)],
+    "turned, by place": [by_places(SIDE - 2, -1, (4, 99), 1)],
+    "every second": [by_places(1, 2, (0, 60), 0)],
+    "table": [by_places(0, 1, (0, SIDE), 0, True)],
+    "two that meet": [by_places(5, 1, (3, 120), 0), by_places(SIDE - 2, -1, (4, 99), 1)],
+}
+
+
+@pytest.mark.parametrize("patterns", SELECTED.values(), ids=SELECTED)
+def test_selections_with_few_entries_are_placed_as_masks_would_write_them(patterns):
+    assert len(patterns) * SIDE * ZEROS_IN_SMALL <= SIDE * SIDE
+    arrays, kinds = [], []
+    for number, pattern in enumerate(patterns):
+        arrays.append(normal(number, SIDE))
+        kinds += [mask.table for mask in pattern.masks]
+    operands = [*arrays, *(jnp.asarray(LISTED) for kind in kinds if kind)]
+    leaves = tuple(Leaf(a.shape, a.dtype.itemsize, (), n) for n, a in enumerate(operands))
+    wanted = Write((SIDE, SIDE), 8, leaves, tuple(patterns))
+    expected = written(wanted, operands, in_one_pass=True)
+    assert np.count_nonzero(expected) > 50
+    np.testing.assert_array_equal(written(wanted, operands), expected)
+    program = str(jax.make_jaxpr(lambda *given: written(wanted, given))(*operands))
+    assert program.count("scatter-add") == len(patterns)
+    weights = normal(9, SIDE, SIDE)
+    slopes = [
+        jax.grad(lambda a, one=one: (written(wanted, [a, *operands[1:]], one) * weights).sum())
+        for one in (False, True)
+    ]
+    np.testing.assert_allclose(*(slope(operands[0]) for slope in slopes), atol=1e-12)
+
+
+def test_terms_with_one_that_no_label_tells_are_masked():
+    """Every second place: what label an odd place has is not told by a step."""
+    patterns = [by_places(1, 2, (0, 60), 1)]
+    found = written(node((SIDE, SIDE), patterns, [normal(0, SIDE)]), [normal(0, SIDE)])
+    expected = np.zeros((SIDE, SIDE))
+    for label in range(60):
+        expected[label, 1 + 2 * label] = 2 * normal(0, SIDE)[1 + 2 * label]
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_terms_are_placed_under_vmap_and_grad():

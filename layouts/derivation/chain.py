@@ -59,8 +59,10 @@ class Chain:
         self.known: dict[str, jax.ShapeDtypeStruct] = {}
         for vertex in program.vertices:
             shape = jax.ShapeDtypeStruct(vertex.shape, vertex.dtype)
-            of_loss = (f"d{self._loss}/d{vertex.name}", f"d{vertex.name}")
-            self.known |= dict.fromkeys((vertex.name, *of_loss, f"{vertex.name}_dot"), shape)
+            others = (f"d{vertex.name}", f"d{self._loss}/d{vertex.name}", self.dot(vertex))
+            self.known |= dict.fromkeys(others, shape)
+        for vertex in program.vertices:  # an input may be called dW
+            self.known[vertex.name] = jax.ShapeDtypeStruct(vertex.shape, vertex.dtype)
         self.locals: dict[tuple[str, str], Local] = {}
 
     def gradient(self) -> tuple[Summand, ...] | None:
@@ -102,6 +104,10 @@ class Chain:
 
     def _gradient(self, vertex: Vertex) -> Derivative:
         return Derivative(Name(self._loss), Name(vertex.name))
+
+    def dot(self, vertex: Vertex) -> str:
+        """What a vertex's tangent is called."""
+        return self.program.tangent(vertex.name)
 
     def _axes(self, vertex: Vertex) -> list[Letter | None]:
         if vertex.name not in self.axes:

@@ -43,6 +43,9 @@ def derive(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     def derivation_of_fun(*args: Any) -> Any:
         places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         for place in places:
+            if not isinstance(place, int):
+                remedy = "count the arguments from 0"
+                raise LayoutError("argnums", "a whole number or several", repr(place), remedy)
             if not -len(args) <= place < len(args):
                 received = f"{place} with {len(args)} arguments"
                 raise LayoutError("argnums", "places among the arguments", received, "count from 0")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from layouts.derivation.steps import Step
-from layouts.formulas.tree import Formula, Letter, Name
+from layouts.formulas.tree import Formula, Letter, Name, View
 from layouts.show.text import text
 
-# Fewer repetitions are printed.
+# Fewer repetitions are printed, and so are all steps of a derivation that is no longer than this.
 LEAST = 3
+LONGEST_WHOLE = 40
 # Steps of other kinds are never many.
 FOLDED = ("forward", "backward")
 # A layer has at most so many steps.
@@ -24,8 +25,11 @@ def folded(steps: Sequence[Step]) -> tuple[list[Step], list[str]]:
         steps: in order.
 
     Returns:
-        The steps with each run of repetitions left out but its first, and what that is called.
+        The steps with each run of repetitions left out but its first, and what that is called; a
+        derivation of few steps as it is.
     """
+    if len(steps) <= LONGEST_WHOLE:
+        return list(steps), []
     signs = [_signature(step) for step in steps]
     kept: list[Step] = []
     notes: list[str] = []
@@ -64,9 +68,17 @@ def _signature(step: Step) -> tuple[str, Formula]:
     """The step with its names numbered as they come."""
     names: dict[Formula, Formula] = {}
     for part in step.formula.walk():
-        if isinstance(part, Name | Letter):
+        if isinstance(part, Name | Letter) or _is_row(part):
             names.setdefault(part, Name(f"#{len(names)}"))
     return step.kind, step.formula.replaced(names)
+
+
+def _is_row(formula: Formula) -> bool:
+    """Whether it is `xs[3]`, which is a name by another number."""
+    match formula:
+        case View(Name(), entries):
+            return all(entry.isdigit() for entry in entries)
+    return False
 
 
 def _left(step: Step) -> str:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from layouts.axes import Axis, Label
+from layouts.derivation.spreading import spread
 from layouts.derivation.tracing import Vertex, place_name
 from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.summands import Summand, combined
@@ -21,6 +22,7 @@ from layouts.formulas.tree import (
     Digits,
     Entry,
     Formula,
+    Identity,
     Letter,
     Name,
     Number,
@@ -107,7 +109,7 @@ def local(
     args = [shapes[name] for name in child.parents]
     named = linearize_named(child.compute, place, args, indexed=True)
     (found,) = choose(named.linearized.graph)[1].values()
-    pieces = [piece for term in map(settle, found) for piece in in_pieces(term)]
+    pieces = [p for term in map(settle, found) for whole in in_pieces(term) for p in spread(whole)]
     terms = [part for piece in pieces for part in symbolic(named, piece)]
     known = familiar(named.values, child.dtype)  # of all that the terms are made of
     writer = _Writer(named, known, child, vertices, shape_of)
@@ -208,6 +210,12 @@ class _Writer:
         """An array's entry; a product of matrices as its sum, `x[:, None] - y` as two."""
         axes = [None if n is None else letter.get(n) or fresh(n) for n in symbol.axes]
         formula = self._formula(symbol.value)
+        match formula:  # an identity matrix, its axes parted: δ[(i,j),(k,l)] is δ[i,k] δ[j,l]
+            case Call("reshape", (Identity(),), (("shape", tuple() as shape),)):
+                half = len(shape) // 2
+                if shape[:half] == shape[half:] and len(axes) == len(shape):
+                    ends = zip(axes[:half], axes[half:], strict=True)
+                    return [Summand(deltas=tuple(Delta(a, b) for a, b in ends if a and b))]
         if _is_window(formula) and len(axes) == len(symbol.value.shape):
             return [Summand(factors=(index_form(formula, axes, self.shape_of, letters.one),))]
         if isinstance(formula, Sum) and 2 < len(axes) == len(symbol.value.shape):

@@ -78,7 +78,7 @@ class Record(Chain):
         ]
         formulas = [step.formula for step in steps]
         shown, notes = folded(steps)
-        self._know(letters)
+        letters = self._know(letters)
         plain = [*(step.formula for step in shown), *letters]
         pairs = ((formula, in_numpy(formula, self.shape_of)) for formula in plain)
         return Derivation(
@@ -92,9 +92,9 @@ class Record(Chain):
             {one: other for one, other in pairs if one != other},
         )
 
-    def _know(self, letters: Sequence[Equation]) -> None:
-        """Take in the shapes of arrays that were given letters, those first that need no other."""
-        waiting = list(letters)
+    def _know(self, letters: Sequence[Equation]) -> list[Equation]:
+        """Take in the shapes of arrays that were given letters; each after those it is made of."""
+        waiting, known = list(letters), []
         while waiting:
             names = {definition.sides[0] for definition in waiting}
             ready = next(d for d in waiting if names.isdisjoint(d.sides[1].walk()))
@@ -103,6 +103,8 @@ class Record(Chain):
                 self.shapes[ready.sides[0]], self.out.dtype
             )
             waiting.remove(ready)
+            known.append(ready)
+        return known
 
 
 def _length(formula: Formula) -> int:

@@ -7,7 +7,7 @@ what comes of it, and whatever the function itself names by `jax.ad_checkpoint.c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, Signature
 from itertools import count
@@ -21,9 +21,11 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from layouts.derivation.unrolling import is_short, unrolled
 from layouts.errors import LayoutError
 from layouts.formulas.tree import Call, Formula, Name
+from layouts.naming.called import name_of
 from layouts.naming.paper import on_paper
 from layouts.naming.reading import constant, read
 from layouts.naming.residuals import familiar
+from layouts.naming.step import CARRIED
 from layouts.naming.units import unit_of
 from layouts.naming.written import is_open, open_parts, written
 from layouts.nodes import Shape
@@ -75,6 +77,11 @@ class Program:
         """What the scalar that cotangents are gradients of is called: no vertex's name."""
         names = {vertex.name for vertex in self.vertices}
         return next(name for name in ("L", "E", "J", "loss") if name not in names)
+
+    def tangent(self, name: str) -> str:
+        """What a vertex's tangent is called: no vertex's name."""
+        names = {vertex.name for vertex in self.vertices}
+        return next(n for n in _marked(name, "_dot") if n not in names)
 
     def vertex(self, name: str) -> Vertex:
         """A vertex by its name."""
@@ -165,7 +172,13 @@ def trace(
     names = tuple(names) or tuple(leaf_names(fun, args, range(len(args))))
 
     def flat(*leaves: Any) -> Any:
-        return fun(*jax.tree.unflatten(treedef, leaves))
+        found = fun(*jax.tree.unflatten(treedef, leaves))
+        if not jax.tree_util.treedef_is_leaf(jax.tree.structure(found)):
+            count = len(jax.tree.leaves(found))
+            received = f"a {type(found).__name__} of {count} array{'s' * (count != 1)}"
+            remedy = "derive each output on its own: lambda *args: f(*args)[0]"
+            raise LayoutError("the function's result", "one array", received, remedy)
+        return found
 
     counted = [place for place, leaf in enumerate(leaves) if _counts(leaf)]
     closed = jax.make_jaxpr(_inlined(on_paper(flat, counted, indexed=True)))(*leaves)
@@ -189,7 +202,8 @@ def _inlined(fun: Callable) -> Callable:
     def step(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
         called = equation.primitive.name in ("jit", "pjit")
         body = equation.params.get("jaxpr") if called else None
-        if body and not unit_of(equation) and not _solves(body.jaxpr):
+        whole = unit_of(equation, derived=True) or name_of(equation)
+        if body and not (whole or _solves(body.jaxpr)):
             return run(body.jaxpr, body.consts, operands)
         if is_short(equation):
             return unrolled(equation, operands, run)
@@ -197,10 +211,6 @@ def _inlined(fun: Callable) -> Callable:
 
     def inlined(*leaves: Any) -> Any:
         closed = jax.make_jaxpr(fun)(*leaves)
-        if len(closed.out_avals) != 1:
-            received = f"{len(closed.out_avals)} arrays"
-            remedy = "derive each output on its own: lambda *args: f(*args)[0]"
-            raise LayoutError("the function's result", "one array", received, remedy)
         return run(closed.jaxpr, closed.consts, leaves)[0]
 
     return inlined
@@ -252,7 +262,8 @@ class _Tracing:
         self.taken = {*names, *self.held.values()}
         shape = self.out.aval.shape
         fallback = ("D", "Y", "F", "out") if shape else ("L", "E", "J", "loss")
-        self.out_name = out_name or next(n for n in fallback if n not in self.taken)
+        free = (n for n in fallback if self.taken.isdisjoint((n, f"d{n}", f"{n}_dot")))
+        self.out_name = out_name or next(free)
         self.taken.add(self.out_name)
 
     def program(self) -> Program:
@@ -306,8 +317,10 @@ class _Tracing:
                 chosen.setdefault(value, "u")
             elif is_call(value, "conv") and value not in map(_moved, terms):
                 chosen.setdefault(value, "z")
+            elif value.detail == (CARRIED,) and value.operands[0] not in chosen:
+                chosen.setdefault(value, "u")
         numbers = {role: map(f"{role}{{}}".format, count(1)) for role in "zau"}
-        given = getattr(self.values, "given", {})
+        given = self.values.given
         picked: dict[Variable, str] = dict(self.input_names)
         seen = {self.value[var] for var in picked}
         for var in self.made:
@@ -414,6 +427,11 @@ class _Tracing:
             outputs = bind(equation, [lookup(atom) for atom in equation.invars])
             environment.update(zip(equation.outvars, outputs, strict=True))
         return environment[result]
+
+
+def _marked(name: str, mark: str) -> Iterator[str]:
+    """`x_dot`, and where that is taken `x_dot_dot`."""
+    return (name + mark * times for times in count(1))
 
 
 def place_name(place: int) -> str:

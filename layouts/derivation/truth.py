@@ -132,13 +132,12 @@ class TrueOf:
     @cached_property
     def arrays(self) -> dict[str, Any]:
         """What formulas are evaluated with."""
-        output = self.shared.program.output.name
-        known = dict(self.values)
-        known |= {f"d{child}/d{parent}": J for (child, parent), J in self.shared.locals.items()}
+        program = self.shared.program
+        known = {f"d{child}/d{parent}": J for (child, parent), J in self.shared.locals.items()}
         known |= {f"d{self.loss}/d{name}": G for name, G in self.gradients.items()}
-        known[f"d{output}"] = self.shared.cotangent
-        known[f"{self.source.name}_dot"] = self.tangent
-        return known
+        known[f"d{program.output.name}"] = self.shared.cotangent
+        known[program.tangent(self.source.name)] = self.tangent
+        return {**known, **self.values}
 
     @cached_property
     def jacobian(self) -> Any:

@@ -7,11 +7,16 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Jaxpr, JaxprEqn
 
+from layouts.naming.step import CARRIED
+
 # A loop is written out up to so many steps, of so many equations in all.
-MOST_STEPS = 8
-MOST_EQUATIONS = 64
+MOST_STEPS = 32
+MOST_EQUATIONS = 256
+# What a loop hands on from step to step has a name, if it has so many steps.
+LEAST_NAMED = 3
 
 Run = Callable[[Jaxpr, Sequence[Any], Sequence[Any]], Sequence[Any]]
 
@@ -44,8 +49,16 @@ def unrolled(equation: JaxprEqn, operands: Sequence[Any], run: Run) -> list[Any]
         held = getattr(params["jaxpr"], "consts", ())
         results = run(body, held, [*constants, *carry, *entries])
         carry, rows[step] = list(results[: len(carry)]), results[len(carry) :]
+        if len(steps) >= LEAST_NAMED and len(rows) < len(steps):
+            carry = list(map(_named, carry))
     columns = zip(*(rows[step] for step in steps), strict=True)
     return [*carry, *(jnp.stack(column) for column in columns)]
+
+
+def _named(array: Any) -> Any:
+    """What is handed on, marked as something to name."""
+    real = jnp.issubdtype(jnp.result_type(array), jnp.floating)
+    return checkpoint_name(array, CARRIED) if real else array
 
 
 def _body(equation: JaxprEqn) -> Any:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import pairwise
 from math import prod
 
+import jax.numpy as jnp
+
 from layouts.conventions import Convention, Layout
 from layouts.conventions.cells import Form
 from layouts.derivation.chain import MOST_PATHS, MOST_SUMMANDS, MOST_VERTICES, letters_of
@@ -14,6 +16,7 @@ from layouts.derivation.partials import Axes, Letters, itself
 from layouts.derivation.recording import Record
 from layouts.derivation.steps import Derivation
 from layouts.derivation.tracing import Vertex
+from layouts.derivation.unrolling import MOST_STEPS
 from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.kronecker import kronecker_form
 from layouts.formulas.matrices import matrix_form
@@ -30,6 +33,9 @@ from layouts.formulas.tree import (
 )
 from layouts.nodes import Shape
 from layouts.show.text import text
+
+# Of more intermediates that a gradient comes through the first and the last are told.
+MOST_TOLD = 6
 
 
 class Writing(Record):
@@ -86,6 +92,8 @@ class Writing(Record):
         found, (out, into) = self._local(child, parent), (self._axes(child), self._axes(parent))
         if not found.closed:
             self.notes.append(f"∂{child.name}/∂{parent.name} has no formula and stands for itself.")
+            if isinstance(child.formula, Call) and child.formula.function == "scan":
+                self.notes.append(f"A loop of more than {MOST_STEPS} steps is not written out.")
             return
         summands = found.write(out, into, self._spare())
         equation = Equation((itself(child, parent, out, into), written(summands)))
@@ -182,23 +190,32 @@ class Writing(Record):
         pulled = matrix_form(summands, self._axes(self.source), self.shape_of)
         if self.out.shape and pulled is not None:
             short: dict[Formula, Formula] = {self._gradient(self.out): Name(f"d{self.out.name}")}
-            equation = Equation((Name(f"d{self.source.name}"), pulled.replaced(short)))
+            own = Name(f"d{self.source.name}")
+            left = self._gradient(self.source) if own.text in self.names else own
+            equation = Equation((left, pulled.replaced(short)))
             true = self.truth and self.truth.gradients[self.source.name]
             reason = "the VJP: pulls a cotangent back"
             self._say("vjp", equation, reason, self.source.shape, true)
         out, into = self._axes(self.out), self._axes(self.source)
         tangent, pushed = (
-            indexed(Name(f"{self.source.name}_dot"), into),
-            Name(f"{self.out.name}_dot"),
+            indexed(Name(self.dot(self.source)), into),
+            Name(self.dot(self.out)),
         )
         acting = Summand(factors=(tangent,))
         sums = [s.times(acting).over(letters_of(into)).settled() for s in jacobian]
         form = matrix_form(sums, out, self.shape_of)
-        sides = (indexed(pushed, out), written(sums)) if form is None else (pushed, form)
+        whole, right = (indexed(pushed, out), written(sums)) if form is None else (pushed, form)
+        sides = (whole, Call("real", (right,)) if self._loses_imaginary_part else right)
         true = self.truth and self.truth.pushed
         letters = out if form is None else ()
         reason = "the JVP: pushes a tangent forward"
         self._say("jvp", Equation(sides), reason, self.out.shape, true, letters)
+
+    @property
+    def _loses_imaginary_part(self) -> bool:
+        """Whether a real output changes with the real part alone of what a complex input adds."""
+        complex_in = jnp.issubdtype(self.source.dtype, jnp.complexfloating)
+        return bool(complex_in and not jnp.issubdtype(self.out.dtype, jnp.complexfloating))
 
     def _layouts(self, jacobian: Sequence[Summand]) -> None:
         """The same entries in each layout."""
@@ -256,7 +273,9 @@ class Writing(Record):
         form = matrix_form(summands, axes, self.shape_of)
         gradient, kind = self._gradient(vertex), "result" if vertex is self.source else "backward"
         true = self.truth and self.truth.gradients[vertex.name]
-        reason = f"through {', '.join(child.name for child in children)}"
+        called = [child.name for child in children]
+        called = [*called[:2], "…", called[-1]] if len(called) > MOST_TOLD else called
+        reason = f"through {', '.join(called)}"
         if form is None or vertex is self.source:
             equation = Equation((indexed(gradient, axes), written(summands)))
             self._say(kind, equation, reason, vertex.shape, true, axes)

@@ -54,6 +54,11 @@ class Change:
     rank: int = 3
     axes: Sequence[Letter | None] | None = None
 
+    @property
+    def part(self) -> tuple[str, str, str]:
+        """Kind, message and correction."""
+        return self.kind, self.message, self.correction
+
 
 def bridged(
     summand: Summand, place: int, factor: Entry, axes: Sequence[Letter | None]

@@ -12,7 +12,7 @@ import numpy as np
 
 from layouts.derivation.tracing import Vertex
 from layouts.doctor.case import is_float
-from layouts.doctor.guesses import Point
+from layouts.doctor.guesses import Guess, Point
 from layouts.errors import LayoutError
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.tree import Call, Formula, View
@@ -65,20 +65,14 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class OnFunction:
+class OnFunction(Guess):
     """The gradient of a changed function by one input.
 
     Attributes:
-        kind: which mistake.
-        parts: kind, message and correction.
-        rank: how far-fetched it is.
         changed: the function.
         leaf: the place of the input.
     """
 
-    kind: str
-    parts: list[tuple[str, str, str]]
-    rank: int
     changed: Changed
     leaf: int
 
@@ -118,7 +112,7 @@ def of_function(points: Sequence[Point]) -> Iterator[OnFunction]:
             changed = Changed(vertex, instead, points)
             for leaf in range(len(points[0].leaves)):
                 if program.leads(program.vertices[leaf].name, vertex.name):
-                    yield OnFunction(kind, [part], rank, changed, leaf)
+                    yield OnFunction([part], rank, changed, leaf)
 
 
 def _turned(formula: Formula) -> Formula:

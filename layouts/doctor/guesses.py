@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -38,58 +39,50 @@ from layouts.show.text import text
 Part = tuple[str, str, str]
 
 
-class Guess(Protocol):
-    """One mistake, or two."""
+@dataclass(frozen=True)
+class Guess(ABC):
+    """One mistake, or several at once.
+
+    Attributes:
+        parts: kind, message and correction of each mistake.
+        rank: how far-fetched they are together.
+    """
+
+    parts: list[Part]
+    rank: int
 
     @property
     def kind(self) -> str:
-        """Which mistake; two are joined by a plus."""
+        """Which mistake; several are joined by a plus."""
+        return "+".join(kind for kind, _, _ in self.parts)
 
-    @property
-    def rank(self) -> int:
-        """How far-fetched it is."""
-
-    @property
-    def parts(self) -> list[Part]:
-        """Kind, message and correction of each mistake."""
-
+    @abstractmethod
     def value(self, number: int) -> np.ndarray | None:
         """What it gives at an input; None where it cannot be made."""
 
     def formula(self) -> str:
-        """What is computed, as a formula; empty where there is none."""
+        """What is computed, as a formula; empty where it is told in words alone."""
+        return ""
 
 
 @dataclass(frozen=True)
-class OnTape:
+class OnTape(Guess):
     """An edit of the pull-back, step by step.
 
     Attributes:
         hypothesis: the edit.
         tapes: a run of the function at each input.
         variable: the input whose gradient is asked for.
-        others: more edits at the same time.
     """
 
     hypothesis: Hypothesis
     tapes: Sequence[Tape]
     variable: int
-    parts: list[Part] = None  # type: ignore[assignment]
 
-    def __post_init__(self) -> None:
-        if self.parts is None:
-            h = self.hypothesis
-            object.__setattr__(self, "parts", [(h.kind, h.message, h.correction)])
-
-    @property
-    def kind(self) -> str:
-        """Which mistake."""
-        return "+".join(kind for kind, _, _ in self.parts)
-
-    @property
-    def rank(self) -> int:
-        """How far-fetched it is."""
-        return self.hypothesis.rank
+    @classmethod
+    def of(cls, hypothesis: Hypothesis, tapes: Sequence[Tape], variable: int) -> OnTape:
+        """One edit."""
+        return cls([hypothesis.part], hypothesis.rank, hypothesis, tapes, variable)
 
     def value(self, number: int) -> np.ndarray | None:
         """What it gives at an input; None where it cannot be made."""
@@ -101,17 +94,13 @@ class OnTape:
         array = np.asarray(found, float)
         return array if np.isfinite(array).all() else None
 
-    def formula(self) -> str:
-        """Nothing: an edit of a step is told in words."""
-        return ""
-
     def with_(self, other: OnTape) -> OnTape | None:
         """Both edits at once."""
         edit = both(self.hypothesis.edit, other.hypothesis.edit)
         if edit is None:
             return None
-        joined = Hypothesis("", "", "", edit, self.rank + other.rank)
-        return OnTape(joined, self.tapes, self.variable, [*self.parts, *other.parts])
+        parts, rank = [*self.parts, *other.parts], self.rank + other.rank
+        return OnTape(parts, rank, Hypothesis("", "", "", edit, rank), self.tapes, self.variable)
 
 
 @dataclass(frozen=True)
@@ -128,7 +117,7 @@ class Page:
 
     def guesses(self) -> list[Guess]:
         """All changes of one place."""
-        return [OnPage(self, change) for change in self.written.changes()]
+        return [OnPage([c.part], c.rank, self, c) for c in self.written.changes()]
 
     def arrays(self, number: int) -> dict[str, np.ndarray]:
         """The arrays that it is written with, at an input, by their formulas."""
@@ -173,27 +162,16 @@ class Page:
 
 
 @dataclass(frozen=True)
-class OnPage:
-    """A change of the gradient as it is written."""
+class OnPage(Guess):
+    """A change of the gradient as it is written.
+
+    Attributes:
+        page: the gradient.
+        change: the last change of it.
+    """
 
     page: Page
     change: Change
-    before: tuple[Part, ...] = ()
-
-    @property
-    def parts(self) -> list[Part]:
-        """Kind, message and correction of each mistake."""
-        return [*self.before, (self.change.kind, self.change.message, self.change.correction)]
-
-    @property
-    def kind(self) -> str:
-        """Which mistake; two are joined by a plus."""
-        return "+".join(kind for kind, _, _ in self.parts)
-
-    @property
-    def rank(self) -> int:
-        """How far-fetched it is."""
-        return self.change.rank + 5 * len(self.before)
 
     def value(self, number: int) -> np.ndarray | None:
         """What it gives at an input; None where it cannot be made."""
@@ -207,8 +185,9 @@ class OnPage:
         """The change and one more."""
         axes = self.change.axes or self.page.written.axes
         further = replace(self.page.written, summands=self.change.summands, axes=axes)
-        changes = (replace(change, axes=change.axes or axes) for change in further.changes())
-        return (OnPage(self.page, change, tuple(self.parts)) for change in changes)
+        for change in further.changes():
+            parts, rank = [*self.parts, change.part], change.rank + 5 * len(self.parts)
+            yield OnPage(parts, rank, self.page, replace(change, axes=change.axes or axes))
 
 
 class Point:

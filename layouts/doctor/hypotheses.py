@@ -33,6 +33,11 @@ class Hypothesis:
     rank: int = 5
     _known: dict[int, dict[int, Any]] = field(init=False, repr=False, default_factory=dict)
 
+    @property
+    def part(self) -> tuple[str, str, str]:
+        """Kind, message and correction."""
+        return self.kind, self.message, self.correction
+
     def gradients(self, tape: Tape) -> dict[int, Any]:
         """What a person gets who makes it, by input; small ones are kept for the next input."""
         if id(tape) in self._known:
@@ -76,6 +81,11 @@ def fitted(array: Any, like: Any) -> Any:
         return np.broadcast_to(array, shape)
     axes = tuple(n for n, size in enumerate(shape) if size == 1 and array.shape[n] != 1)
     return np.broadcast_to(array.sum(axes, keepdims=True) if axes else array, shape)
+
+
+def if_fits(array: np.ndarray, like: Any) -> Any:
+    """An array where it has the shape of another, else the other."""
+    return array if array.shape == np.shape(like) else like
 
 
 def array_of(value: Any) -> np.ndarray:

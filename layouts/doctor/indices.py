@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any
 
-import numpy as np
-
 from layouts.doctor.changes import (
     Change,
     Instead,
@@ -31,6 +29,7 @@ from layouts.doctor.changes import (
     without_array,
 )
 from layouts.doctor.rewriting import rewritten
+from layouts.doctor.terms import of_number, of_sums
 from layouts.formulas.summands import Summand
 from layouts.formulas.tree import (
     Call,
@@ -39,7 +38,6 @@ from layouts.formulas.tree import (
     Formula,
     Inverse,
     Letter,
-    Number,
     Sum,
     View,
 )
@@ -100,32 +98,7 @@ class Written:
             (*rest[0], *rest[1]),
             4,
         )
-        flipped = replace(summand, coefficient=-summand.coefficient)
-        yield Change(
-            "sign",
-            f"the term {shown} has the wrong sign",
-            "change its sign",
-            (*rest[0], flipped, *rest[1]),
-            3,
-        )
-        if abs(summand.coefficient) != 1:
-            bare = replace(summand, coefficient=np.sign(summand.coefficient).real)
-            yield Change(
-                "constant-factor",
-                f"the factor {abs(summand.coefficient):.4g} of the term {shown} is left out",
-                "multiply by it",
-                (*rest[0], bare, *rest[1]),
-                3,
-            )
-        for factor, name in ((2, "twice"), (0.5, "half")):
-            scaled = replace(summand, coefficient=factor * summand.coefficient)
-            yield Change(
-                "constant-factor",
-                f"the term {shown} is counted {name}",
-                "count it once",
-                (*rest[0], scaled, *rest[1]),
-                4,
-            )
+        yield from of_number(summand, *rest)
         if len(self.summands) > 2:
             alone = plain == [summand]
             yield Change(
@@ -195,7 +168,7 @@ class Written:
     def _of_one(self, summand: Summand) -> Iterator[Change]:
         for place, factor in enumerate(summand.factors):
             yield from self._of_factor(summand, place, factor)
-        yield from self._of_sums(summand)
+        yield from of_sums(summand, self.free)
         yield from self._of_products(summand)
         yield from self._of_strangers(summand)
         yield from self._of_brackets(summand)
@@ -287,47 +260,33 @@ class Written:
     def _of_matrix(self, factor: Entry, other: Callable[..., Summands]) -> Iterator[Change]:
         *batch, rows, cols = factor.indices
         sizes = [n.size if isinstance(n, Letter) else 1 for n in (rows, cols)]
-        shown = text(factor.array)
-        if isinstance(factor.array, Derivative):
+        as_it_is, turned = (*batch, rows, cols), (*batch, cols, rows)
+        array, shown = factor.array, text(factor.array)
+        if isinstance(array, Derivative):
             if sizes[0] == sizes[1] > 1:
-                yield Change(
-                    "operand-not-transposed",
-                    f"{shown} is transposed",
-                    f"use {shown} as it is",
-                    other(Entry(factor.array, (*batch, cols, rows))),
-                    4,
-                )
+                words = f"{shown} is transposed"
+                instead = other(Entry(array, turned))
+                yield Change("operand-not-transposed", words, f"use {shown} as it is", instead, 4)
             return
+        solved = "use the transpose: nothing is solved for, so nothing is inverted"
         if sizes[0] == sizes[1] > 1:
             yield Change(
                 "operand-not-transposed",
                 f"{shown} is not transposed where it has to be, or is where it has not",
                 f"transpose {shown}: the Jacobian's transpose carries cotangents back",
-                other(Entry(factor.array, (*batch, cols, rows))),
+                other(Entry(array, turned)),
                 2,
             )
-            yield Change(
-                "inverse-for-transpose",
-                f"the inverse of {shown} stands where its transpose belongs",
-                "use the transpose: nothing is solved for, so nothing is inverted",
-                other(Entry(Inverse(factor.array), (*batch, cols, rows))),
-                2,
-            )
-            yield Change(
-                "inverse-for-transpose",
-                f"the inverse of the transpose of {shown} stands where {shown} belongs",
-                "use the matrix itself",
-                other(Entry(Inverse(factor.array), (*batch, rows, cols))),
-                3,
-            )
+            words = f"the inverse of {shown} stands where its transpose belongs"
+            instead = other(Entry(Inverse(array), turned))
+            yield Change("inverse-for-transpose", words, solved, instead, 2)
+            words = f"the inverse of the transpose of {shown} stands where {shown} belongs"
+            instead = other(Entry(Inverse(array), as_it_is))
+            yield Change("inverse-for-transpose", words, "use the matrix itself", instead, 3)
         elif min(sizes) > 1:
-            yield Change(
-                "inverse-for-transpose",
-                f"the pseudo-inverse of {shown} stands where its transpose belongs",
-                "use the transpose: nothing is solved for, so nothing is inverted",
-                other(Entry(Call("pinv", (factor.array,)), (*batch, cols, rows))),
-                2,
-            )
+            words = f"the pseudo-inverse of {shown} stands where its transpose belongs"
+            instead = other(Entry(Call("pinv", (array,)), turned))
+            yield Change("inverse-for-transpose", words, solved, instead, 2)
 
     def _instead(self, array: Formula) -> Iterator[Instead]:
         """What may be taken for an array: of a derivative the value, of a value another."""
@@ -367,58 +326,6 @@ class Written:
             yield other, "wrong-point", words, 5 if value else 4
             if value or (isinstance(array, Call) and array.primes):
                 yield other, "value-for-derivative", words, 4 if value else 5
-
-    def _of_sums(self, summand: Summand) -> Iterator[Change]:
-        """A sum as a mean, over another axis, or over everything."""
-        for letter in summand.summed:
-            yield Change(
-                "mean-for-sum",
-                f"a mean over {letter.text} stands where a sum belongs",
-                f"do not divide by {letter.size}",
-                (replace(summand, coefficient=summand.coefficient / letter.size),),
-                3,
-            )
-            for place, word in ((letter.size - 1, "last"), (0, "first")):
-                kept = tuple(n for n in summand.summed if n != letter)
-                alone = replace(summand, summed=kept).replaced({letter: Number(place)})
-                yield Change(
-                    "overwritten-duplicates" if place else "missing-sum",
-                    f"of the sum over {letter.text} only the {word} entry is kept",
-                    f"add over {letter.text}",
-                    (alone,),
-                    4,
-                )
-            inner = [f for f in (*summand.factors, *summand.deltas) if letter in f.walk()]
-            shared = {
-                n for f in inner for n in f.walk() if isinstance(n, Letter) and n in self.free
-            }
-            for free in shared:
-                yield from self._inner_sum(summand, letter, free)
-
-    def _inner_sum(self, summand: Summand, letter: Letter, free: Letter) -> Iterator[Change]:
-        """`Σ_j` of what carries j, whose result runs over a free letter."""
-        new = Letter(f"{free.text}0", free.size)
-        carriers = [f for f in summand.factors if letter in f.walk()]
-        rest = tuple(f for f in summand.factors if letter not in f.walk())
-        whole = tuple(f.replaced({free: new}) for f in carriers)
-        yield Change(
-            "flattened-batch",
-            f"the sum runs over all entries, not over {letter.text} for each {free.text} by itself",
-            "sum over one axis alone",
-            (replace(summand, summed=(*summand.summed, new), factors=(*whole, *rest)),),
-            3,
-        )
-        summed = (*(n for n in summand.summed if n != letter), new)
-        for target in self.free:  # the letter itself: what broadcasts as a row, not as a column
-            if target.size == letter.size:
-                turned = tuple(f.replaced({letter: target, free: new}) for f in carriers)
-                yield Change(
-                    "wrong-axis",
-                    f"the sum runs over the axis of {free.text}, not of {letter.text}",
-                    "sum over the other axis",
-                    (replace(summand, summed=summed, factors=(*turned, *rest)),),
-                    3,
-                )
 
     def _of_products(self, summand: Summand) -> Iterator[Change]:
         """Two matrices in another order, transposed or not."""

@@ -10,7 +10,7 @@ from itertools import chain, combinations, islice
 
 import numpy as np
 
-from layouts.doctor.guesses import Guess, OnPage, OnTape, Part
+from layouts.doctor.guesses import Guess, OnPage, OnTape
 from layouts.doctor.hypotheses import Hypothesis, both
 from layouts.doctor.screening import Scored, Screen
 from layouts.doctor.tape import Edit
@@ -56,7 +56,7 @@ def _all(edits: Sequence[Edit]) -> Edit | None:
 
 
 @dataclass(frozen=True)
-class Added:
+class Added(Guess):
     """Two mistakes on paths of their own: each changes the gradient as it does alone.
 
     Attributes:
@@ -69,31 +69,16 @@ class Added:
     other: Guess
     right: Sequence[np.ndarray]
 
-    @property
-    def parts(self) -> list[Part]:
-        """Kind, message and correction of each."""
-        return [*self.one.parts, *self.other.parts]
-
-    @property
-    def kind(self) -> str:
-        """The kinds of both, joined by a plus."""
-        return "+".join(kind for kind, _, _ in self.parts)
-
-    @property
-    def rank(self) -> int:
-        """How far-fetched both are together; the same mistake twice is one habit."""
-        if self.one.kind == self.other.kind:
-            return max(self.one.rank, self.other.rank) + 1
-        return self.one.rank + self.other.rank + 1
+    @classmethod
+    def of(cls, one: Guess, other: Guess, right: Sequence[np.ndarray]) -> Added:
+        """Two mistakes; the same mistake twice is one habit."""
+        rank = max(one.rank, other.rank) if one.kind == other.kind else one.rank + other.rank
+        return cls([*one.parts, *other.parts], rank + 1, one, other, right)
 
     def value(self, number: int) -> np.ndarray | None:
         """What it gives at an input; None where it cannot be made."""
         one, other = self.one.value(number), self.other.value(number)
         return None if one is None or other is None else one + other - self.right[number]
-
-    def formula(self) -> str:
-        """Nothing: it is told in words."""
-        return ""
 
 
 def side_by_side(
@@ -101,7 +86,7 @@ def side_by_side(
 ) -> list[Scored]:
     """Two mistakes whose changes add up to the candidate's at the first input."""
     found = screen.side_by_side(scored[:MOST_ADDED])
-    return [(Added(one, other, right), entries, 0.0) for one, other, entries in found]
+    return [(Added.of(one, other, right), entries, 0.0) for one, other, entries in found]
 
 
 def in_turn(scored: Sequence[Scored]) -> Iterator[Guess]:

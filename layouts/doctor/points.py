@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from layouts.doctor.listing import Step
-from layouts.doctor.paths import between, dominators
 from layouts.doctor.replay import Replay
 from layouts.doctor.rewrites import Found, Rewrite
 from layouts.doctor.slopes import VALUES
 from layouts.doctor.tape import Tape
+from layouts.doctor.units import between, dominators
 
 # How many arrays are tried in the place of one.
 MOST_POINTS = 8

@@ -51,7 +51,7 @@ class Repertoire:
         """Every mistake that is tried on one gradient."""
         variable = self.listing.inputs[leaf]
         guesses: list[Guess] = [
-            OnTape(hypothesis, self.runs, variable)
+            OnTape.of(hypothesis, self.runs, variable)
             for hypothesis in self._hypotheses
             if self.runs[0].depends(hypothesis.edit, variable)
         ]

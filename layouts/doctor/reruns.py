@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layouts.doctor.directions import Swapped, of_axes, of_centrings
+from layouts.doctor.guesses import Guess
 from layouts.doctor.orders import of_joins, of_loops, of_mixtures, of_orders
 from layouts.doctor.points import of_points, of_points_everywhere, of_results
 from layouts.doctor.replay import Replay
@@ -37,21 +38,15 @@ class Rerun:
 
 
 @dataclass(frozen=True)
-class OnReplay:
+class OnReplay(Guess):
     """A function run again with a change, and pulled back.
 
     Attributes:
-        kind: which mistake.
-        parts: kind, message and correction.
-        rank: how far-fetched it is.
         replays: the function at each input.
         variable: the input whose gradient is asked for.
         change: the change.
     """
 
-    kind: str
-    parts: list[tuple[str, str, str]]
-    rank: int
     replays: Sequence[Replay]
     variable: int
     change: Rerun | Swapped
@@ -66,10 +61,6 @@ class OnReplay:
         if found is None or not np.isfinite(found).all():
             return None
         return np.asarray(found, float)
-
-    def formula(self) -> str:
-        """Nothing: it is told in words."""
-        return ""
 
 
 def changes(replay: Replay) -> list[Found]:
@@ -108,7 +99,6 @@ def of_reruns(found: Iterable[Found], replays: Sequence[Replay], variable: int) 
     """
     return [
         OnReplay(
-            kind,
             [(kind, message, fix)],
             rank,
             replays,

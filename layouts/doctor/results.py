@@ -13,6 +13,8 @@ from layouts.doctor.entrywise import RULES
 from layouts.doctor.permuting import of_order, of_patterns
 from layouts.doctor.ratios import Constant, ratio
 
+# What is wrong with an array, and two that are equal up to a constant if that is so.
+Form = tuple[str, str, str, tuple[np.ndarray, np.ndarray]]
 # How far-fetched a factor is that stands for nothing.
 UNNAMED = 6
 # What an array is called that the function divides by.
@@ -207,10 +209,24 @@ def _of_sums(
 
 def _forms(
     candidate: np.ndarray, right: np.ndarray, others: Mapping[str, np.ndarray]
-) -> Iterator[tuple[str, str, str, tuple[np.ndarray, np.ndarray]]]:
+) -> Iterator[Form]:
     """Pairs of arrays that are equal up to a constant if a mistake was made, and which."""
     if candidate.shape == right.shape:
         yield "", "", "", (candidate, right)
+    yield from _laid_out(candidate, right)
+    yield from _summed(candidate, right)
+    for name, other in others.items():
+        if other.shape == candidate.shape:
+            yield (
+                f"this is the gradient by {name}",
+                "wrong-argument",
+                "return the gradients in the order of the arguments",
+                (candidate, other),
+            )
+
+
+def _laid_out(candidate: np.ndarray, right: np.ndarray) -> Iterator[Form]:
+    """All entries in other places."""
     for order in permutations(range(right.ndim)):
         turned = right.transpose(order)
         if order != tuple(range(right.ndim)) and turned.shape == candidate.shape:
@@ -234,6 +250,10 @@ def _forms(
                 "reshape it to the variable's shape",
                 (candidate.ravel(), right.ravel()),
             )
+
+
+def _summed(candidate: np.ndarray, right: np.ndarray) -> Iterator[Form]:
+    """A sum too few, or one too many."""
     for axes in _summable(candidate, right):
         summed = candidate.sum(axes).reshape(right.shape)
         yield (
@@ -251,14 +271,6 @@ def _forms(
             f"the gradient has the variable's shape {right.shape}",
             (candidate.reshape(right.sum(axes).shape), right.sum(axes)),
         )
-    for name, other in others.items():
-        if other.shape == candidate.shape:
-            yield (
-                f"this is the gradient by {name}",
-                "wrong-argument",
-                "return the gradients in the order of the arguments",
-                (candidate, other),
-            )
 
 
 def _summable(candidate: np.ndarray, right: np.ndarray) -> list[tuple[int, ...]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from layouts.doctor.choosing import of_choices
 from layouts.doctor.contractions import of_convolutions, of_matrices
 from layouts.doctor.entrywise import of_functions, of_products
 from layouts.doctor.hypotheses import Hypothesis
 from layouts.doctor.listing import Listing
-from layouts.doctor.moving import of_choices, of_moves, of_repetitions
+from layouts.doctor.moving import of_moves
+from layouts.doctor.repeating import of_repetitions
 from layouts.doctor.tape import Tape
 from layouts.doctor.windows import of_sequences, of_windows
 

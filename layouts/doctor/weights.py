@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from layouts.doctor.changes import shown_term
-from layouts.doctor.guesses import OnTape, Page, Part
+from layouts.doctor.guesses import Guess, OnTape, Page, Part
 from layouts.doctor.hypotheses import Hypothesis, at, of_cotangent
 from layouts.doctor.listing import Listing
 from layouts.doctor.ratios import Constant
@@ -42,27 +42,18 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class Weighted(Guess):
     """The gradient with other weights than one.
 
     Attributes:
-        parts: kind, message and correction of each mistake.
-        rank: how far-fetched it is.
         right: the right gradient at each input.
         rest: the weight of all that is no path of these.
         paths: with their weights.
     """
 
-    parts: list[Part]
-    rank: int
     right: Sequence[np.ndarray]
     rest: float
     paths: tuple[tuple[Path, float], ...]
-
-    @property
-    def kind(self) -> str:
-        """Which mistake; two are joined by a plus."""
-        return "+".join(kind for kind, _, _ in self.parts)
 
     def value(self, number: int) -> np.ndarray | None:
         """What it gives at an input."""
@@ -73,10 +64,6 @@ class Weighted:
                 return None
             total = total + (weight - self.rest) * part
         return total
-
-    def formula(self) -> str:
-        """Nothing: it is told in words."""
-        return ""
 
 
 def paths_of(
@@ -98,7 +85,7 @@ def paths_of(
     found = [] if page is None else list(_terms(page))
     for edit, words, rank in _cuts(listing, tapes[0]):
         if tapes[0].depends(edit, variable):
-            cut = OnTape(Hypothesis("missing-path", words, "", edit), tapes, variable)
+            cut = OnTape.of(Hypothesis("missing-path", words, "", edit), tapes, variable)
             found.append(Path(words, _carried(cut, right), rank))
     return found[:MOST_PATHS]
 

@@ -15,10 +15,10 @@ from typing import Any, cast
 import jax
 import numpy as np
 
+from layouts.at_random import run
 from layouts.conventions import catalogue
 from layouts.doctor import diagnose
 from layouts.errors import LayoutError
-from layouts.exploration import run
 from layouts.explorer import schema
 from layouts.explorer.asking import (
     Asked,

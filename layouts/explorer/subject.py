@@ -18,11 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from layouts.at_random import derivation, run
 from layouts.costs import CostReport
 from layouts.derivation import Derivation, derive
 from layouts.derivation.tracing import Program, trace
 from layouts.errors import LayoutError
-from layouts.exploration import Exploration, derivation, explore, run
+from layouts.exploration import Exploration, explore
 from layouts.explorer.asking import Asked
 from layouts.explorer.limits import MAX_JACOBIAN, check_accumulation, check_function
 from layouts.formulas.evaluating import evaluate

@@ -105,8 +105,7 @@ def sides(form: Form, vec: str, out: int, into: int) -> tuple[list[int], list[in
 def _arranged(
     convention: Convention, name: str, writer: _Writer, cells: Sequence[int]
 ) -> schema.Arrangement:
-    subject = writer.subject
-    out, into = subject.out_shape, subject.in_shape
+    out, into = writer.subject.out_shape, writer.subject.in_shape
     layout = None if convention.layout is None else Layout(convention.layout)
     textbook = convention.name or None
     found: dict[str, Any] = {
@@ -120,12 +119,8 @@ def _arranged(
         "note": "",
         **_nothing(),
     }
-    try:
-        # The ranks decide, so that the smallest array of these ranks tells.
-        ones = ((1,) * len(out), (1,) * len(into))
-        arrange_array(np.zeros(ones[0] + ones[1]), convention, *ones)
-    except LayoutError as error:
-        note = f"{error.what}: {error.received}"
+    note = _undefined(convention, len(out), len(into))
+    if note:
         return cast(schema.Arrangement, {**found, "note": note})
     form, vec = convention.form(out, into), convention.vec or "rows"
     rows, columns = sides(form, vec, len(out), len(into))
@@ -153,6 +148,16 @@ def _arranged(
             "code": f"matrix = layouts.arrange(J, {_expression(convention)})",
         },
     )
+
+
+def _undefined(convention: Convention, out: int, into: int) -> str:
+    """Why a convention says nothing of arrays of these ranks; empty where it does."""
+    ones = ((1,) * out, (1,) * into)  # the ranks decide, so that the smallest array tells
+    try:
+        arrange_array(np.zeros(ones[0] + ones[1]), convention, *ones)
+    except LayoutError as error:
+        return f"{error.what}: {error.received}"
+    return ""
 
 
 def _nothing() -> dict[str, Any]:

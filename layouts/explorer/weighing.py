@@ -200,29 +200,8 @@ def measured(subject: Subject, arrays: Sequence[Any]) -> schema.MeasureAnswer:
         received = f"{prod(subject.facts.shape):,} entries"
         remedy = "choose smaller shapes"
         raise LayoutError("the Jacobian to measure", "one that is written out", received, remedy)
-    call, place = subject.call, subject.place
-    ways: dict[str, Callable] = {
-        "forward": jacobian(call, place, order="forward"),
-        "reverse": jacobian(call, place, order="reverse"),
-        "planned": jacobian(call, place),
-    }
-    if subject.costs.jacfwd is not None:
-        ways["jacfwd"] = jax.jacfwd(call, place)
-    if subject.costs.jacrev is not None:
-        ways["jacrev"] = jax.jacrev(call, place)
     placed = [jax.numpy.asarray(array) for array in arrays]
-    programs = {name: jax.jit(way) for name, way in ways.items()}
-    slowest = 0.0
-    for program in programs.values():  # compiles
-        jax.block_until_ready(program(*placed))
-        slowest = max(slowest, _time(program, placed, 1))
-    calls = max(1, min(MOST_CALLS, round(SHORTEST / max(slowest, 1e-7))))
-    rounds = max(3, min(REPETITIONS, round(LONGEST / (len(programs) * slowest * calls))))
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, program in programs.items():
-            times[name].append(_time(program, placed, calls) / calls)
-    found = {name: median(taken) for name, taken in times.items()}
+    found, rounds, calls = _in_turn(_ways(subject), placed)
     fastest = min(found.values())
     return {
         "ways": [
@@ -242,6 +221,38 @@ def measured(subject: Subject, arrays: Sequence[Any]) -> schema.MeasureAnswer:
         "note": "Jitted and warm, called in turn, the median of the repetitions. At sizes such as "
         "these the call itself takes most of the time; ratios tell more than milliseconds.",
     }
+
+
+def _ways(subject: Subject) -> dict[str, Callable]:
+    """The library's orders, and JAX's own where they were counted."""
+    call, place = subject.call, subject.place
+    ways: dict[str, Callable] = {
+        "forward": jacobian(call, place, order="forward"),
+        "reverse": jacobian(call, place, order="reverse"),
+        "planned": jacobian(call, place),
+    }
+    if subject.costs.jacfwd is not None:
+        ways["jacfwd"] = jax.jacfwd(call, place)
+    if subject.costs.jacrev is not None:
+        ways["jacrev"] = jax.jacrev(call, place)
+    return {name: jax.jit(way) for name, way in ways.items()}
+
+
+def _in_turn(
+    programs: dict[str, Callable], arrays: Sequence[Any]
+) -> tuple[dict[str, float], int, int]:
+    """The median time of a call in seconds, the rounds, and the calls in each of them."""
+    slowest = 0.0
+    for program in programs.values():  # compiles
+        jax.block_until_ready(program(*arrays))
+        slowest = max(slowest, _time(program, arrays, 1))
+    calls = max(1, min(MOST_CALLS, round(SHORTEST / max(slowest, 1e-7))))
+    rounds = max(3, min(REPETITIONS, round(LONGEST / (len(programs) * slowest * calls))))
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            times[name].append(_time(program, arrays, calls) / calls)
+    return {name: median(taken) for name, taken in times.items()}, rounds, calls
 
 
 def _time(program: Callable, arrays: Sequence[Any], calls: int) -> float:

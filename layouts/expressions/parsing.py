@@ -160,6 +160,8 @@ def parse_binding(text: str) -> tuple[str, tuple[int, ...]]:
     if match is None:
         expected = "NAME=SHAPE with positive sizes"
         remedy = "write it as in W=4x3, x=5 or s=scalar"
+        if not text.partition("=")[0].isascii():
+            remedy = "call it by letters of ASCII, as in Sigma=3x3"
         raise LayoutError(what, expected, shorten(text), remedy)
     name, sizes = match[1], match[2]
     shape = tuple(int(size) for size in re.findall("[0-9]+", sizes))

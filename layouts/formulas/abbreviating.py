@@ -25,6 +25,8 @@ Shape = tuple[int, ...]
 MATRICES = "ABCEFGHKMNPQRSTUV"
 VECTORS = "uvwpqrst"
 SCALARS = "cefgh"
+# What the results of some functions are called.
+INITIALS = {"eigvecs": "v", "svdleft": "u", "svdright": "v", "eigvalsh": "w"}
 # What is no longer than this stands as it is, however often.
 SHORT = 6
 # A formula that is longer than this has its longest part named, if that is so long.
@@ -134,7 +136,8 @@ def _name(part: Formula, shape: Shape, used: set[str]) -> str:
     """The function's initial, or the next free letter of the kind."""
     alphabet = (SCALARS, VECTORS, MATRICES)[min(len(shape), 2)]
     if isinstance(part, Call):
-        initial = part.function[0].upper() if len(shape) > 1 else part.function[0]
+        initial = INITIALS.get(part.function, part.function[0])
+        initial = initial.upper() if len(shape) > 1 else initial
         alphabet = initial + alphabet
     for letter in alphabet:
         if letter not in used:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from layouts.errors import LayoutError
 from layouts.expressions.grammar import guess, shorten
@@ -76,13 +77,20 @@ class Arrays:
     def find(self, formula: Formula) -> Any:
         """The array of a name or of a derivative; None where there is none."""
         if isinstance(formula, Derivative):
-            keys: tuple[str, ...] = derivative_names(formula)
+            full, sign, *short = derivative_names(formula)
+            # `dW` stands for ∂L/∂W, but for an array of another shape, where W is known.
+            by = self.arrays.get(bare_name(formula.by))
+            short = [n for n in short if by is None or np.shape(by) == self._shape(n)]
+            keys: tuple[str, ...] = (full, sign, *short)
         elif isinstance(formula, Name):
             text = formula.text
             keys = (text, *(f"{d}L/{d}{text[1:]}" for d in "d∂" if text[:1] in ("d", "∂")))
         else:
             return None
         return next((self.arrays[key] for key in keys if key in self.arrays), None)
+
+    def _shape(self, name: str) -> tuple[int, ...] | None:
+        return np.shape(self.arrays[name]) if name in self.arrays else None
 
     def get(self, formula: Formula) -> Any:
         """The array of a name or of a derivative."""

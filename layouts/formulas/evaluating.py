@@ -54,8 +54,8 @@ def evaluate(
         # A scalar's derivative has no letters on its left; those on the right are then its axes.
         sides = formula.sides if isinstance(formula, tree.Equation) else (formula,)
         letters = free_letters(sides[0]) or free_letters(sides[-1])
-    own = apart(formula)
     lookup = Arrays(arrays)
+    own, letters = _with_numbers(apart(formula), lookup, letters)
     given = {letter.text: letter.size for letter in letters if letter.size}
     found = _sizes(own, lookup, given)
     last = own.sides[-1] if isinstance(own, tree.Equation) else own
@@ -97,7 +97,34 @@ def _sizes(formula: Formula, lookup: Arrays, given: Mapping[str, int]) -> dict[s
     left = _left_sizes(formula, lookup)
     alone = _only_left(formula) if left else set()
     sure = {letter: size for letter, size in left.items() if letter in alone}
-    return sizes(_sized_by(formula, lookup), shape, {**sure, **given}, left)
+    own = _sized_by(formula, lookup)
+    found = sizes(own, shape, {**sure, **given}, left)
+    # In `∂L/∂x[k] = ∂L/∂D[k]` of D = x[:3] the k runs as far as x: what lies outside D is zero.
+    longer = {n: size for n, size in left.items() if found[n] < size and n not in given}
+    return sizes(own, shape, {**sure, **given, **longer}, left) if longer else found
+
+
+def _with_numbers(
+    formula: Formula, lookup: Arrays, letters: Sequence[Letter]
+) -> tuple[Formula, list[Letter]]:
+    """The `y` of `δ[y,k]`, where that is the name of a whole number, as that number."""
+    left = free_letters(formula.parts[0]) if isinstance(formula, tree.Equation) else ()
+    known = {}
+    for letter in free_letters(formula):
+        array = lookup.find(tree.Name(letter.text))
+        if letter.size or letter in left or array is None or np.shape(array):
+            continue
+        if jnp.issubdtype(jnp.result_type(array), jnp.integer):
+            known[letter] = tree.Entry(tree.Name(letter.text), ())
+    return formula.replaced(known), [letter for letter in letters if letter not in known]
+
+
+def _right_of(formula: Formula, lookup: Arrays) -> Formula:
+    """An equation's last side alone, where the first is a Jacobian that is not known."""
+    match formula:
+        case tree.Equation((tree.Derivative(tree.Entry()) as first, *_)):
+            return formula if lookup.find(first) is not None else formula.parts[-1]
+    return formula
 
 
 def _left_sizes(formula: Formula, lookup: Arrays) -> dict[str, int]:
@@ -110,6 +137,8 @@ def _left_sizes(formula: Formula, lookup: Arrays) -> dict[str, int]:
         case tree.Derivative(of, by):
             sides = [side for side in (of, by) if isinstance(side, tree.Entry)]
             entries = [(side.array, side.indices) for side in sides]
+        case tree.Entry(tree.Name(text), indices):  # `D_dot[i]` has the shape of D
+            entries = [(tree.Name(text.removesuffix("_dot")), indices)]
         case _:
             return {}
     found: dict[str, int] = {}
@@ -159,4 +188,4 @@ def _sized_by(formula: Formula, lookup: Arrays) -> Formula:
 
     if isinstance(formula, tree.Equation):
         formula = tree.Equation((formula.sides[0], formula.sides[-1]))
-    return change(formula)
+    return change(_right_of(formula, lookup))

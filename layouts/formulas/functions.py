@@ -12,7 +12,7 @@ import numpy as np
 from layouts.errors import LayoutError
 from layouts.expressions.functions import FUNCTIONS
 from layouts.expressions.grammar import guess
-from layouts.formulas.windows import conv
+from layouts.formulas.windows import argmaxpool, conv, maxpool
 
 
 def _vec(array: Any, order: str = "columns") -> jax.Array:
@@ -121,8 +121,15 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "sort": jnp.sort,
     "stack": lambda *arrays, axis=0: jnp.stack(arrays, axis),
     "cholesky": jnp.linalg.cholesky,
+    "eigvalsh": jnp.linalg.eigvalsh,
+    "eigvecs": lambda array, **options: jnp.linalg.eigh(array, **options)[1],
+    "svdleft": lambda array: jnp.linalg.svd(array, full_matrices=False)[0],
+    "svdright": lambda array: jnp.linalg.svd(array, full_matrices=False)[2].T,
+    "svdvals": lambda array: jnp.linalg.svd(array, compute_uv=False),
     "commutation": _commutation,
+    "argmaxpool": argmaxpool,
     "conv": conv,
+    "maxpool": maxpool,
     "diag": _diag,
     "kron": _kron,
     "one_hot": lambda table, size: jax.nn.one_hot(table, int(size)),

@@ -146,6 +146,9 @@ def _moved(
             return None if seen is None else index_form(of, seen, shape_of, fresh)
         case Call("conv", (image, kernel), options):
             window = Window.of(len(letters) - 2, dict(options))
+            each = window.groups == shape_of(image)[1] == shape_of(kernel)[0]
+            if window.groups > 1 and not each:
+                return None
             return _convolved(image, kernel, window, letters, shape_of, fresh)
     return None
 

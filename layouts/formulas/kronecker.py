@@ -26,7 +26,6 @@ from layouts.formulas.tree import (
     Identity,
     Letter,
     Number,
-    Transpose,
 )
 
 Pair = tuple[Letter | None, Letter | None]
@@ -44,7 +43,7 @@ def kronecker_form(
 
     Args:
         summands: the derivative in index notation.
-        out: the letters of the output's axes, two at most; None for an axis of one.
+        out: the letters of the output's axes; None for an axis of one.
         into: those of the input's. Where one side has no axes the form is `vec(A)`, or its row.
         vec: "rows" or "columns": how matrices are stacked.
         shape_of: the shape of an array's formula; with it products within arrays are laid open.
@@ -60,8 +59,6 @@ def kronecker_form(
         >>> kronecker_form([term], (i, j), (k, l)).factors
         (Identity(size=4), Transpose(of=Name(text='X')))
     """
-    if max(len(out), len(into)) > 2:
-        return None
     if not out or not into:
         return _one_sided(summands, out, into, vec, shape_of)
     if max(len(out), len(into)) < 2:
@@ -85,8 +82,7 @@ def _one_sided(
     """By a scalar, or of one: the matrix of its entries, stacked."""
     axes = out or into
     if len(axes) < 2:
-        form = matrix_form(summands, axes, shape_of)
-        return form if form is None or out else Transpose(form)
+        return matrix_form(summands, axes if out else (None, *axes), shape_of)
     terms = matrix_terms(summands, axes[::-1] if vec == "rows" else axes, shape_of)
     if not terms:
         return None if terms is None else Number(0)

@@ -29,6 +29,7 @@ from layouts.formulas.labelled import (
 from layouts.formulas.sizing import free_letters, renamed, written
 from layouts.formulas.tree import Formula, Letter
 
+_NOT_FINITE = (float("inf"), float("-inf"))
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -54,6 +55,10 @@ class Evaluator:
         return Labelled(self.arrays.get(formula))
 
     def _number(self, formula: tree.Number) -> Labelled:
+        if formula.value in _NOT_FINITE or formula.value != formula.value:
+            name = tree.Name(str(formula.value))  # an array's, where one is called so
+            if self.arrays.find(name) is not None:
+                return self._name(name)
         return Labelled(formula.value)
 
     def _letter(self, formula: Letter) -> Labelled:
@@ -208,7 +213,7 @@ class Evaluator:
         value = self.value(formula.of)
         if value.cell == ():
             return replace(value, array=1 / value.array)
-        if len(value.cell) != 2 or value.cell[0] != value.cell[1]:
+        if len(value.cell) < 2 or value.cell[-2] != value.cell[-1]:
             remedy = "only a square matrix has an inverse; 1 / x is entry by entry"
             received = f"the shape {value.cell}"
             raise LayoutError(text_of(formula), "a square matrix", received, remedy)

@@ -78,6 +78,16 @@ FUNCTIONS: dict[str, Formula] = {
 }
 
 
+# A step with one half where it rises.
+_STEP = Sum(
+    (1, 0.5),
+    (
+        Indicator(Compare(">", _Z, Number(0))),
+        Indicator(Compare("==", _Z, Number(0))),
+    ),
+)
+
+
 def definitions_of(formulas: Iterable[Formula]) -> list[Equation]:
     """What the derivatives of functions, and functions with letters for names, stand for.
 
@@ -99,6 +109,8 @@ def definitions_of(formulas: Iterable[Formula]) -> list[Equation]:
             used |= {(p.function, p.primes) for p in body.walk() if isinstance(p, Call)}
         elif primes and function in FUNCTIONS:  # too long to write: the function says it
             found.append(Equation((_call(function), FUNCTIONS[function])))
+    if ("heaviside", 0) in used:
+        found.append(Equation((Call("heaviside", (_Z, Number(0.5))), _STEP)))
     if ("sigmoid", 0) in used or ("sigmoid", 1) in used:
         found.append(Equation((_call("sigmoid"), FUNCTIONS["sigmoid"])))
     return found

@@ -9,14 +9,16 @@ summed over replaces that letter by the other side, wherever it stands, and is g
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from layouts.formulas.offsets import range_of, runs, solved
 from layouts.formulas.tree import (
     Call,
     Delta,
+    Digits,
     Entry,
     Formula,
     Letter,
@@ -140,12 +142,37 @@ class Summand:
         """Whether an entry has the letter for an index: outside its array it is zero."""
         return any(isinstance(f, Entry) and letter in f.indices for f in self.factors)
 
+    def united(self) -> Summand:
+        """One letter for several that stand in one index alone: `Σ_uv a[(u,v)]` is `Σ_n a[n]`."""
+        parts = [part for f in (*self.deltas, *self.factors) for part in _indices(f)]
+        found = self
+        for digits in dict.fromkeys(part for part in parts if isinstance(part, Digits)):
+            apart = any(
+                isinstance(part, Digits | Letter) and part != digits and {*part.walk()} & inside
+                for inside in [{*digits.letters}]
+                for part in parts
+            )
+            if not apart and {*digits.letters} <= {*found.summed}:
+                one = Letter(digits.letters[0].text, prod(n.size for n in digits.letters))
+                rest = tuple(n for n in found.summed if n not in digits.letters)
+                found = replace(found.replaced({digits: one}), summed=(*rest, one))
+        return found
+
     def settled(self) -> Summand:
         """All deltas applied that can be."""
-        summand = self
+        summand = self.united()
         while (step := summand.applied()) is not None:
             summand = step[1]
         return summand
+
+
+def _indices(formula: Formula) -> Iterator[Formula]:
+    """What indices are made of: letters, and letters that are one index together."""
+    if isinstance(formula, Digits | Letter):
+        yield formula
+    else:
+        for part in formula.parts:
+            yield from _indices(part)
 
 
 def written(summands: Sequence[Summand]) -> Formula:
@@ -230,7 +257,8 @@ def _canonical(summand: Summand) -> Summand:
 
 def is_table(array: Formula) -> bool:
     """Whether an array is one of indices: the user's own, or an order."""
-    return isinstance(array, Name) or (isinstance(array, Call) and array.function == "argsort")
+    listed = isinstance(array, Call) and array.function in ("argmaxpool", "argsort")
+    return isinstance(array, Name) or listed
 
 
 def _sliced(factor: Formula) -> Formula:

@@ -26,7 +26,7 @@ _TOKEN = re.compile(
   | (?P<name>{_WORD})
   | (?P<raised>[{_RAISED}]+)
   | (?P<lowered>[{_LOWERED}]+)
-  | (?P<string>'[^'"\n]*'|"[^'"\n]*")
+  | (?P<string>'[^'\n]*'|"[^"\n]*")
   | (?P<prime>[′″']+)
   | (?P<sign>\*\*|\.\.\.|[=!<>]=|\|\||[-+*/@^=<>()\[\]{{}},:.·×⊙⊗∂‖≤≥≠…𝟏])
     """,

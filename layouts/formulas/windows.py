@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 from jax import lax
 
 
@@ -27,7 +28,8 @@ class Window:
         padding: the zeros before and after the image; fewer than none cut it off.
         dilation: how far apart the kernel's entries lie.
         spread: how far apart the image's entries lie.
-        groups: 1, or as many as there are channels, each of which has a kernel of its own.
+        groups: how many the channels and the features are parted in; each feature is made of the
+            channels of its own group.
     """
 
     strides: tuple[int, ...]
@@ -79,3 +81,47 @@ def convolve(window: Window, image: Any, kernel: Any) -> Any:
         window.dilation,
         feature_group_count=window.groups,
     )
+
+
+def maxpool(array: Any, window: Any, strides: Any, padding: Any = None) -> Any:
+    """The greatest entry of each window.
+
+    Args:
+        array: of as many axes as the window.
+        window: its size along each axis.
+        strides: how far it moves along each axis.
+        padding: how far it reaches beyond the array, before and after; not at all unless told.
+    """
+    array = jnp.asarray(array)
+    widths = padding or ((0, 0),) * array.ndim
+    least = jnp.asarray(-jnp.inf, array.dtype)
+    return lax.reduce_window(array, least, lax.max, window, strides, widths)
+
+
+def argmaxpool(
+    array: Any, window: Any, strides: Any, padding: Any = None, axis: int | None = None
+) -> Any:
+    """Where the first greatest entry of each window stands.
+
+    Args:
+        axis: along which axis its place is told; in `array.reshape(-1)` unless told.
+        array: of as many axes as the window.
+        window: as for `maxpool`.
+        strides: as for `maxpool`.
+        padding: as for `maxpool`.
+    """
+    array = jnp.asarray(array)
+    widths = padding or ((0, 0),) * array.ndim
+    entries = jnp.pad(array, widths, constant_values=-jnp.inf)
+    places = jnp.pad(jnp.arange(array.size).reshape(array.shape), widths, constant_values=-1)
+    for along, (size, step) in enumerate(zip(window, strides, strict=True)):
+        last = (entries.shape[along] - size) // step * step + 1
+        rows = [
+            [lax.slice_in_dim(a, n, n + last, step, along) for n in range(size)]
+            for a in (entries, places)
+        ]
+        entries, places = rows[0][0], rows[1][0]
+        for entry, place in zip(*(row[1:] for row in rows), strict=True):
+            greater = entry > entries
+            entries, places = jnp.where(greater, entry, entries), jnp.where(greater, place, places)
+    return places if axis is None else jnp.unravel_index(places, array.shape)[axis]

@@ -30,7 +30,7 @@ class Words(Brackets):
         """What begins with a name."""
         token = self.take()
         text = token.text
-        if text.startswith("Σ_") or (text.startswith("sum_") and self.is_sigma(token)):
+        if self.is_sigma(token):
             return self.sigma(token)
         if text in ("δ", "delta") and self.ahead("["):
             return self.delta()
@@ -77,23 +77,29 @@ class Words(Brackets):
                 self.place += 2
                 text += f".{word.text}"
             elif self.ahead("[") and self.tokens[self.place + 1].kind == "string":
-                text += f".{self.tokens[self.place + 1].text[1:-1]}"
+                key = self.tokens[self.place + 1].text
+                plain_key = key[1:-1].isidentifier() and key[1:-1] != "T"
+                text += f".{key[1:-1]}" if plain_key else f"[{key}]"
                 self.place += 2
                 self.expect("]")
+                if self.ahead("_dot") and self.next.tight:
+                    return text + self.take().text
             elif self.is_place_in_path():
                 text += f"[{self.tokens[self.place + 1].text}]"
                 self.place += 3
+                if self.ahead("_dot") and self.next.tight:
+                    return text + self.take().text
             else:
                 return text
 
     def is_place_in_path(self) -> bool:
-        """Whether `[0]` comes next and the path goes on, as in `layers[0].W` and `ws[0][i,j]`."""
+        """Whether `[0]` comes next and the path goes on: `fs[0].W`, `ws[0][i,j]`, `ws[0]_dot`."""
         number, closing, after = (*self.tokens[self.place + 1 :], *self.tokens[-1:] * 3)[:3]
         if not (self.ahead("[") and number.text.isdigit() and closing.text == "]" and after.tight):
             return False
         word = (*self.tokens[self.place + 4 :], self.tokens[-1])[0]
         path = after.text == "." and word.kind == "name" and word.text != "T"
-        return after.text == "[" or (path and not is_known(word.text))
+        return after.text in ("[", "_dot") or (path and not is_known(word.text))
 
     def function(self, token: Token) -> Formula:
         """A function called by its name, with or without the package before it."""
@@ -176,12 +182,14 @@ class Words(Brackets):
     def derivative(self, above: Formula, tight: bool) -> Formula:
         """The part from the slash on; indices of a derivative of a name are its entries."""
         self.expect("/", _BY)
+        below: Formula
         if tight:
             word = self.take()
             if word.text == "d":
                 opening = self.expect("(", _BY)
-                return Derivative(above, self.outside(lambda: self.parenthesised(opening)))
-            below: Formula = Name(self.dotted(word.text[1:] + self.subscript()))
+                below = self.outside(lambda: self.parenthesised(opening))
+            else:
+                below = Name(self.dotted(word.text[1:] + self.subscript()))
         else:
             self.expect("∂", _BY)
             if self.ahead("("):
@@ -198,8 +206,13 @@ class Words(Brackets):
         return Derivative(above, below)
 
     def is_sigma(self, token: Token) -> bool:
-        """Whether `sum_ij` is a sum, and no name such as `sum_loss`."""
+        """Whether `Σ_ij` or `sum_ij` is a sum, and no name such as `sum_loss` or `(Σ_x)`."""
         letters = _letters(token)
+        if token.text.startswith("Σ_"):
+            within = self.place > 1 and self.tokens[self.place - 2].text in ("(", "∂", "/∂")
+            return not (within and self.ahead(")"))
+        if not token.text.startswith("sum_"):
+            return False
         if token.text == "sum_":
             return self.ahead("(", "{")
         begins = self.begins() or self.next.kind == "number"

@@ -5,14 +5,15 @@ argument that is summed over) the plan's steps are divided as `layouts.mesh.divi
 module imports no JAX: a mesh is a number of devices for each name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from layouts.errors import LayoutError
 from layouts.fusing import fused_peak_bytes
-from layouts.mesh.dividing import Division
-from layouts.mesh.exchanges import collectives
+from layouts.mesh.dividing import Division, piece
+from layouts.mesh.exchanges import Collective, collectives, exchanged_among
 from layouts.mesh.shareable import Place, Program
+from layouts.mesh.ways import State
 from layouts.nodes import Leaf, Node
 from layouts.plan.plan import weight
 from layouts.program import Cost, cost, schedule
@@ -31,7 +32,8 @@ MOST_ROWS = 12
 
 FORMULAS = (
     "per device; of n bytes among p devices an all-gather sends (p-1)/p·n, an all-reduce "
-    "2(p-1)/p·n, an all-to-all (p-1)/p·n/p; evaluating the function itself is not counted"
+    "2(p-1)/p·n, an all-to-all (p-1)/p·n/p; what evaluating the function sends is in it, what it "
+    "multiplies is not"
 )
 
 
@@ -42,8 +44,9 @@ class Shared:
     Attributes:
         splits: for each mesh axis what is split over it.
         cost: of the structured result, on one device.
-        sent_bytes: what each device sends, and receives, for it.
+        sent_bytes: what each device sends, and receives, for it and to evaluate the function.
         exchanges: each collective's kind and the bytes that it sends.
+        evaluating: those among them that evaluating the function needs, up to its residuals.
         result_bytes: what a device has of the structured result.
         dense_bytes: what it would have of the dense one.
         dense_peak_bytes: the most bytes alive while that is written, the arguments all the time;
@@ -54,6 +57,7 @@ class Shared:
     cost: Cost
     sent_bytes: int
     exchanges: tuple[tuple[str, int], ...]
+    evaluating: tuple[tuple[str, int], ...]
     result_bytes: int
     dense_bytes: int
     dense_peak_bytes: int
@@ -66,7 +70,7 @@ class Shared:
         return "; ".join(f"{axis}: {what}" for axis, what in self.splits)
 
     @property
-    def weight(self) -> int:
+    def weight(self) -> float:
         """Multiplications, bytes moved and bytes sent in one number, as a device weighs them."""
         return weight(self.cost) + MULTIPLICATIONS_PER_SENT_BYTE * self.sent_bytes
 
@@ -177,7 +181,8 @@ def _split_over(
 ) -> list[tuple[Shared, Program]]:
     """Every way to split a program, or a device's part of one, over one more mesh axis."""
     held = program.held(name)
-    division = Division(program.nodes, held, devices)
+    own = Division(program.nodes, held, devices)
+    division = own, _evaluation(program, own, name)
     found = []
     for what, place in _results(program, devices):
         found.append(_divided(before, program, division, (name, what), place))
@@ -188,11 +193,18 @@ def _split_over(
         for axis, extent in enumerate(leaf.shape):
             if extent % devices == 0:
                 summed = Division(program.nodes, {**held, leaf.index: axis}, devices)
-                what = f"summed ({leaf.name} axis {axis})"
-                way, part = _divided(before, program, summed, (name, what), None)
-                if {kind for kind, _ in way.exchanges} == {"all-reduce"}:
-                    found.append((way, part))
+                parts = summed.parts([(wanted.node, None) for wanted in program.factors])
+                if {node.kind for node in collectives(parts)} == {"all-reduce"}:
+                    what = f"summed ({leaf.name} axis {axis})"
+                    both = summed, _evaluation(program, summed, name)
+                    found.append(_divided(before, program, both, (name, what), None))
     return found
+
+
+def _evaluation(program: Program, division: Division, name: str) -> Division:
+    """Of what the function computes on the way to its residuals."""
+    nodes = [node for _, node in program.evaluated]
+    return Division(nodes, {**program.given(name), **division.held}, division.devices)
 
 
 def _results(program: Program, devices: int) -> list[tuple[str, Place]]:
@@ -213,13 +225,15 @@ def _results(program: Program, devices: int) -> list[tuple[str, Place]]:
 def _divided(
     before: Shared,
     program: Program,
-    division: Division,
+    divisions: tuple[Division, Division],
     split: tuple[str, str],
     place: Place | None,
 ) -> tuple[Shared, Program]:
     """What one device does, and its part as a program that can be divided further."""
+    division, evaluation = divisions
     wanted = program.factors + program.arrays
-    nodes = division.parts([(one.node, one.axis_at(place, division.devices)) for one in wanted])
+    asked = [(one.node, one.axis_at(place, division.devices)) for one in wanted]
+    nodes = division.parts(asked)
     parts = [replace(one, node=node) for one, node in zip(wanted, nodes, strict=True)]
     count = len(program.factors)
     shorter = () if place is None else (place, program.tied.get(place))
@@ -236,8 +250,37 @@ def _divided(
             (nbytes // division.devices if split[0] in at else nbytes, at)
             for nbytes, at in program.others
         ),
+        evaluated=_evaluated(program, evaluation, division.leaves(asked)),
     )
     return _counted(part, (*before.splits, split)), part
+
+
+def _evaluated(
+    program: Program, evaluation: Division, leaves: Sequence[tuple[Leaf, set[State]]]
+) -> tuple[tuple[Leaf, Node], ...]:
+    """What a device has of the residuals that are asked for, and how it computes them."""
+    states = {leaf.signature: needed for leaf, needed in leaves}
+    wanted = [
+        (leaf, node, state)
+        for leaf, node in program.evaluated
+        for state in states.get(leaf.signature, ())
+    ]
+    parts = evaluation.parts([(node, state) for _, node, state in wanted])
+    return tuple(
+        (piece(leaf, state, evaluation.devices), part)
+        for (leaf, _, state), part in zip(wanted, parts, strict=True)
+    )
+
+
+def _exchanged(part: Program) -> tuple[list[Collective], list[Collective]]:
+    """What is exchanged to evaluate the function, and for the structured Jacobian."""
+    factors = [wanted.node for wanted in part.factors]
+    after, _ = schedule(factors)
+    read = {node.signature for node in after if isinstance(node, Leaf)}
+    on_the_way = [node for leaf, node in part.evaluated if leaf.signature in read]
+    both, _ = schedule([*factors, *on_the_way])
+    # An argument that both need elsewhere is sent once, for the Jacobian.
+    return exchanged_among(both[len(after) :]), exchanged_among(after)
 
 
 def _counted(part: Program, splits: tuple[tuple[str, str], ...]) -> Shared:
@@ -246,12 +289,15 @@ def _counted(part: Program, splits: tuple[tuple[str, str], ...]) -> Shared:
     arrays = [wanted.node for wanted in part.arrays]
     named = {leaf.index for leaf in part.arguments}
     kept: list[Node] = [n for n in schedule(arrays)[0] if isinstance(n, Leaf) and n.index in named]
-    exchanged = tuple((node.kind, node.sent_bytes) for node in collectives(factors))
+    evaluating, exchanged = (
+        tuple((node.kind, node.sent_bytes) for node in nodes) for nodes in _exchanged(part)
+    )
     return Shared(
         splits,
         cost(factors),
-        sum(sent for _, sent in exchanged),
-        exchanged,
+        sum(sent for _, sent in evaluating + exchanged),
+        evaluating + exchanged,
+        evaluating,
         sum({(one.pair, id(one.node)): one.node.nbytes for one in part.factors}.values()),
         sum(node.nbytes for node in arrays),
         fused_peak_bytes(arrays + kept) + sum(nbytes for nbytes, _ in part.others),

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from layouts.mesh.exchanges import Collective, Piece, Portion, axis_digits
+from layouts.mesh.steps import Step
 from layouts.mesh.ways import State, Way, is_column, ways_of
 from layouts.nodes import Apply, Contract, Leaf, Node, Operator, Pattern, Shape, Write
 from layouts.program import schedule
@@ -70,6 +71,9 @@ class Division:
             split: places in the program of arrays that are had split anyhow, and their axes.
         """
         self.roots, self.held, self.devices, self.split = roots, held, devices, dict(split or {})
+        # Many ways to share a program out are tried on one division of it.
+        self._known: dict[tuple, tuple[Division, dict[int, set[State]]]] = {}
+        self._again: dict[frozenset, Division] = {}
         self.ordered, self.place = schedule(roots)
         self.tables: list[_Table] = []
         for n, node in enumerate(self.ordered):
@@ -84,22 +88,47 @@ class Division:
         Args:
             wanted: roots, each with the axis that is to be divided, or None.
         """
+        settled, needed = self._settled(wanted)
+        made: dict[tuple[int, State], Node] = {}
+        for n, node in enumerate(self.ordered):
+            for state in needed.get(n, ()):
+                operands = tuple(made[pair] for pair in settled._operands(n, state))
+                recipe = settled.tables[n].recipes[state]
+                made[n, state] = _made(node, operands, recipe, state, self.devices)
+        return [made[self.place[id(node)], state] for node, state in wanted]
+
+    def leaves(self, wanted: Sequence[tuple[Node, State]]) -> list[tuple[Leaf, set[State]]]:
+        """The leaves that are needed for this, each with the states that it is needed in."""
+        _, needed = self._settled(wanted)
+        pairs = ((self.ordered[n], states) for n, states in needed.items())
+        return [(node, states) for node, states in pairs if isinstance(node, Leaf)]
+
+    def _settled(
+        self, wanted: Sequence[tuple[Node, State]]
+    ) -> tuple["Division", dict[int, set[State]]]:
+        """The division where what is asked for both split and whole is had split."""
+        key = tuple((self.place[id(node)], state) for node, state in wanted)
+        if key not in self._known:
+            self._known[key] = self._settle(wanted)
+        return self._known[key]
+
+    def _settle(
+        self, wanted: Sequence[tuple[Node, State]]
+    ) -> tuple["Division", dict[int, set[State]]]:
         needed = self._needed(wanted)
         both = {
             n: max(states, key=lambda state: -1 if state is None else state)
             for n, states in needed.items()
             if len(states) > 1 and None in states and self.ordered[n].operands
         }
-        if not both.keys() <= self.split.keys():
-            again = Division(self.roots, self.held, self.devices, {**both, **self.split})
-            return again.parts(wanted)
-        made: dict[tuple[int, State], Node] = {}
-        for n, node in enumerate(self.ordered):
-            for state in needed.get(n, ()):
-                operands = tuple(made[pair] for pair in self._operands(n, state))
-                recipe = self.tables[n].recipes[state]
-                made[n, state] = _made(node, operands, recipe, state, self.devices)
-        return [made[self.place[id(node)], state] for node, state in wanted]
+        if both.keys() <= self.split.keys():
+            return self, needed
+        split = {**both, **self.split}
+        again = self._again.get(frozenset(split.items()))
+        if again is None:
+            again = Division(self.roots, self.held, self.devices, split)
+            self._again[frozenset(split.items())] = again
+        return again._settled(wanted)
 
     def _needed(self, wanted: Sequence[tuple[Node, State]]) -> dict[int, set[State]]:
         """The states in which each array of the program is asked for."""
@@ -133,6 +162,8 @@ def _table(
     ways = list(ways_of(node, devices))
     direct = {way.state: way for way in ways if not way.partial}
     partial = [way for way in ways if way.partial]
+    if isinstance(node, Step):
+        return _table_of_step(node, below, direct, partial, states, split)
     agreed = next((way for way in partial if _agrees(way, below)), None)
     summed = agreed or next((way for way in partial if _lean(way, below)), None)
     kept = direct.get(split) if split is not None else None
@@ -149,6 +180,54 @@ def _table(
         sliced = _Recipe(whole.way, (*whole.kinds, "slice"))
         recipes[state] = _Recipe(direct[state]) if state in direct else sliced
     return _Table(recipes, lies)
+
+
+def _table_of_step(
+    node: Step,
+    below: Sequence[_Table],
+    direct: Mapping[State, Way],
+    partial: Sequence[Way],
+    states: Sequence[int],
+    split: State,
+) -> _Table:
+    """The recipes of a step of the function itself, as XLA's partitioner has them.
+
+    Where an operand lies split along a summed index and the others do not, it is gathered if it is
+    smaller than the result; else the sums are added up. Where an entrywise step is needed whole,
+    its operands are gathered, not what comes of them.
+    """
+    summed = next((way for way in partial if _agrees(way, below)), None)
+    if summed is None:
+        summed = next((way for way in partial if _lean(way, below)), None)
+        if summed is not None and _bytes_lying(node, below, summed) < node.nbytes:
+            summed = None
+    if split in direct and split is not None:
+        kept: Way | None = direct[split]
+    else:
+        kept = next((way for way in direct.values() if _lean(way, below)), None)
+    whole = _Recipe(direct[None])
+    if summed is not None:
+        whole, kept = _Recipe(summed, ("all-reduce",)), None
+    elif kept is not None and (partial or kept.state == split):
+        whole = _Recipe(kept, ("all-gather",))
+    recipes: dict[State, _Recipe] = {None: whole}
+    for state in states:
+        sliced = _Recipe(whole.way, (*whole.kinds, "slice"))
+        recipes[state] = _Recipe(direct[state]) if state in direct else sliced
+    if kept is not None:
+        return _Table(recipes, kept.state)
+    free = summed is None and all(table.lies == ANYWHERE for table in below)
+    return _Table(recipes, ANYWHERE if free else None)
+
+
+def _bytes_lying(node: Node, below: Sequence[_Table], way: Way) -> int:
+    """The bytes of the operands that lie as a way divides them."""
+    trios = zip(node.operands, below, way.operands, strict=True)
+    return sum(operand.nbytes for operand, table, state in trios if _lies_so(table, state))
+
+
+def _lies_so(table: _Table, state: State) -> bool:
+    return state is not None and table.lies == state
 
 
 def _of_leaf(lies: State, state: State) -> _Recipe:
@@ -172,7 +251,7 @@ def _agrees(way: Way, below: Sequence[_Table]) -> bool:
 def _lean(way: Way, below: Sequence[_Table]) -> bool:
     """Whether an operand lies as a way divides it."""
     pairs = zip(below, way.operands, strict=True)
-    return any(state is not None and table.lies == state for table, state in pairs)
+    return any(_lies_so(table, state) for table, state in pairs)
 
 
 def _made(
@@ -188,6 +267,14 @@ def _made(
     return part
 
 
+def piece(leaf: Leaf, state: State, devices: int) -> Leaf:
+    """What a device has of a leaf that lies so."""
+    if state is None:
+        return leaf
+    shape = _local(leaf.shape, state, devices)
+    return Piece(shape, leaf.itemsize, (), leaf.index, leaf.name)
+
+
 def _local(shape: Shape, state: State, devices: int) -> Shape:
     return tuple(e // devices if n == state else e for n, e in enumerate(shape))
 
@@ -196,8 +283,7 @@ def _part(node: Node, operands: tuple[Node, ...], way: Way, devices: int) -> Nod
     """The node itself on a device's operands."""
     shape = _local(node.shape, way.state, devices)
     if isinstance(node, Leaf):
-        kept = (node.itemsize, (), node.index, node.name)
-        return node if way.state is None else Piece(shape, *kept)
+        return piece(node, way.state, devices)
     if isinstance(node, Write) and way.along is not None:
         groups = axis_digits(node)
         patterns = tuple(
@@ -207,7 +293,7 @@ def _part(node: Node, operands: tuple[Node, ...], way: Way, devices: int) -> Nod
         return Portion(shape, node.itemsize, operands, patterns, groups)
     changes: dict[str, Any] = {}
     if way.along is not None:
-        if isinstance(node, Contract):
+        if isinstance(node, Contract | Step):
             changes["extents"] = _local(node.extents, way.along, devices)
         elif isinstance(node, Apply) and node.operator is not None:
             if is_column(node, way.along):

@@ -105,9 +105,12 @@ def _digits_by_axis(pattern: Pattern, shape: Shape) -> tuple[tuple[int, ...], ..
 
 def collectives(roots: Sequence[Node]) -> list[Collective]:
     """What a device's program exchanges, in order."""
-    return [
-        node for node in schedule(roots)[0] if isinstance(node, Collective) and node.kind != "slice"
-    ]
+    return exchanged_among(schedule(roots)[0])
+
+
+def exchanged_among(ordered: Sequence[Node]) -> list[Collective]:
+    """The nodes among others for which something is sent."""
+    return [node for node in ordered if isinstance(node, Collective) and node.kind != "slice"]
 
 
 def sent_bytes(roots: Sequence[Node]) -> int:

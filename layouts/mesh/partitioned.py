@@ -20,6 +20,7 @@ from layouts.mesh.sharding import Sharded, is_traced, sharding_of
 from layouts.mesh.splitting import constraints, made_apart
 from layouts.nodes import Leaf, Node, Operated
 from layouts.program import schedule
+from layouts.symmetry import once
 
 Residuals = Sequence[jax.Array]
 
@@ -184,7 +185,8 @@ def _on_auto_axes(
 def _run(program: Program, residuals: Residuals) -> list[jax.Array]:
     """Evaluate a program under the constraints on its results and on what they are made of."""
     lying = constraints(program.nodes, program.shardings)
-    arrays = evaluate(program.nodes, residuals, lying)
+    nodes = program.nodes if lying else once(program.nodes)
+    arrays = evaluate(nodes, residuals, lying)
     return [
         array if dtype is None else cast(array, dtype)
         for array, dtype in zip(arrays, program.dtypes, strict=True)

@@ -3,19 +3,41 @@
 This module imports no JAX.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
+from math import prod
 from typing import Any
 
 from layouts.algebra import tied_axes, write
 from layouts.graph import Graph
 from layouts.mesh.ways import State
-from layouts.nodes import Leaf, Node, Reshape, Write
+from layouts.nodes import Leaf, Node, Reshape, Shape, Write
 from layouts.plan.plan import Results
 from layouts.terms import Term
 
 # An axis of an output or of an input: the side, which of its leaves, which axis of it.
 Place = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of the function.
+
+    Attributes:
+        shape: its shape.
+        itemsize: bytes per entry.
+        lies: for each mesh axis that splits it, which of its axes that is.
+    """
+
+    shape: Shape
+    itemsize: int
+    lies: Mapping[str, int]
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it takes."""
+        return prod(self.shape) * self.itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +73,8 @@ class Program:
         arguments: leaves that are arguments of the function themselves.
         lies: for each mesh axis, by its name, and each such leaf's index, the axis split over it.
         others: bytes of each argument that is no leaf, and the mesh axes that it is split over.
+        inputs: every argument as a leaf of the function's own program.
+        evaluated: each other leaf, and how that program computes it.
     """
 
     factors: tuple[Wanted, ...]
@@ -61,6 +85,8 @@ class Program:
     arguments: tuple[Leaf, ...]
     lies: Mapping[str, Mapping[int, int]]
     others: tuple[tuple[int, frozenset[str]], ...] = ()
+    inputs: tuple[Leaf, ...] = ()
+    evaluated: tuple[tuple[Leaf, Node], ...] = ()
 
     @property
     def nodes(self) -> list[Node]:
@@ -72,13 +98,19 @@ class Program:
         lies = self.lies.get(name, {})
         return {leaf.index: lies.get(leaf.index) for leaf in self.arguments}
 
+    def given(self, name: str) -> dict[int, State]:
+        """The same for all that the function's own program is called with."""
+        lies = self.lies.get(name, {})
+        return {leaf.index: lies.get(leaf.index) for leaf in self.inputs}
+
 
 def program_of(
     graph: Graph,
     results: Results,
     itemsizes: Sequence[int],
     names: Sequence[str],
-    arguments: Mapping[str, tuple[int, Mapping[str, int]]],
+    arguments: Mapping[str, Argument],
+    evaluate: Callable[[Sequence[Leaf], int], Sequence[Node]],
 ) -> Program:
     """What can be shared out of a planned Jacobian.
 
@@ -87,8 +119,9 @@ def program_of(
         results: the terms of each output by each input.
         itemsizes: bytes per entry of each input.
         names: how tables call the inputs.
-        arguments: the bytes of each argument by its name, and for each mesh axis that splits it
-            which of its axes.
+        arguments: by name.
+        evaluate: from a leaf for each argument, and the first number that is free for others, to
+            a node for each residual.
     """
     factors, arrays = [], []
     sizes: dict[Place, int] = {}
@@ -112,15 +145,29 @@ def program_of(
         else f"{names[place[1]]} axis {place[2]}"
         for place in sizes
     }
-    leaves = tuple(leaf for leaf in graph.leaves if leaf.name in arguments)
+    own = {leaf.name: leaf for leaf in graph.leaves if leaf.name in arguments}
+    free = count(1 + max((leaf.index for leaf in graph.leaves), default=0))
+    inputs = {
+        name: own.get(name) or Leaf(one.shape, one.itemsize, (), next(free), name)
+        for name, one in arguments.items()
+    }
     lies: dict[str, dict[int, int]] = {}
-    for leaf in leaves:
-        for axis, place in arguments[leaf.name or ""][1].items():
+    for name, leaf in inputs.items():
+        for axis, place in arguments[name].lies.items():
             lies.setdefault(axis, {})[leaf.index] = place
-    known = {leaf.name for leaf in leaves}
-    others = tuple((n, frozenset(at)) for name, (n, at) in arguments.items() if name not in known)
-    batches = {out: into.pop() for out, into in tied.items() if len(into) == 1}
-    return Program(tuple(factors), tuple(arrays), sizes, called, batches, leaves, lies, others)
+    evaluated = evaluate(list(inputs.values()), next(free))
+    return Program(
+        tuple(factors),
+        tuple(arrays),
+        sizes,
+        called,
+        {out: into.pop() for out, into in tied.items() if len(into) == 1},
+        tuple(own.values()),
+        lies,
+        tuple((a.nbytes, frozenset(a.lies)) for name, a in arguments.items() if name not in own),
+        tuple(inputs.values()),
+        tuple((leaf, evaluated[leaf.index]) for leaf in graph.leaves if leaf.name not in own),
+    )
 
 
 def _without_copy(node: Node) -> Node:

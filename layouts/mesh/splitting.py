@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-from jax.sharding import NamedSharding
+from jax.sharding import NamedSharding, PartitionSpec
 
 from layouts.mesh.sharding import Sharded, split_of, split_over
+from layouts.mesh.turning import Summed, Turns
 from layouts.mesh.ways import columns_from
 from layouts.nodes import Add, Apply, Contract, Leaf, Node, Operated, RealPart, Reshape, Write
 from layouts.program import schedule
@@ -66,8 +67,14 @@ def _picked(
     return split_over(sharding.mesh, split)
 
 
-def handed_down(node: Node, sharding: Sharded) -> list[Sharded]:
-    """How a node's operands are split where the node is split so; None where that says nothing."""
+def handed_down(node: Node, sharding: Sharded, summed: Summed) -> list[Sharded]:
+    """How a node's operands are split where the node is split so; None where that says nothing.
+
+    Args:
+        node: the node.
+        sharding: how it is split.
+        summed: the mesh axes that summed indices of a `Contract` are split over.
+    """
     if sharding is None:
         return [None] * len(node.operands)
     if isinstance(node, Write):
@@ -75,7 +82,7 @@ def handed_down(node: Node, sharding: Sharded) -> list[Sharded]:
     if isinstance(node, Contract):
         extents = dict(enumerate(node.extents))
         named = _by_index([(index,) for index in node.output], extents, sharding)
-        return [_picked(indices, named, sharding) for indices in node.indices]
+        return [_picked(indices, {**named, **summed}, sharding) for indices in node.indices]
     if isinstance(node, Add):
         extents = dict(enumerate(node.shape))
         named = _by_index([(n,) for n in range(len(node.shape))], extents, sharding)
@@ -106,13 +113,19 @@ def _of_patterns(node: Write, sharding: NamedSharding) -> list[Sharded]:
 
 
 def _through_reshape(node: Reshape, sharding: NamedSharding) -> Sharded:
-    """Through a reshape that only takes or leaves axes of size one."""
+    """Through a reshape: an axis goes with the operand's that starts at the same place."""
     (operand,) = node.operands
-    if [n for n in node.shape if n != 1] != [n for n in operand.shape if n != 1]:
-        return None
-    whole = zip(split_of(sharding, len(node.shape)), node.shape, strict=True)
-    names = iter([names for names, extent in whole if extent != 1])
-    split = tuple(next(names) if extent != 1 else () for extent in operand.shape)
+    sizes = dict(sharding.mesh.shape)
+    starts: dict[int, int] = {}
+    for axis, extent in enumerate(operand.shape):
+        if extent != 1:
+            starts.setdefault(prod(operand.shape[:axis]), axis)
+    split: list[tuple[str, ...]] = [()] * len(operand.shape)
+    for axis, names in enumerate(split_of(sharding, len(node.shape))):
+        parts = prod(sizes[name] for name in names)
+        place = starts.get(prod(node.shape[:axis]))
+        if names and place is not None and operand.shape[place] % parts == 0:
+            split[place] = names
     return split_over(sharding.mesh, split) if any(split) else None
 
 
@@ -151,17 +164,32 @@ def _of_columns(node: Apply, sharding: NamedSharding) -> list[Sharded]:
     return [split_over(sharding.mesh, split)] * len(node.operands)
 
 
-def constraints(nodes: Sequence[Node], shardings: Sequence[Sharded]) -> dict[int, NamedSharding]:
+def constraints(
+    nodes: Sequence[Node], shardings: Sequence[Sharded]
+) -> dict[int, tuple[NamedSharding, ...]]:
     """For places of the schedule how the array lies: what the first user of it asks for.
 
     Args:
         nodes: the results.
         shardings: how each is to lie; None to leave it to the compiler.
+
+    Returns:
+        One sharding, or two: how the array is made, and how it is turned for its users.
     """
     if not any(shardings):
         return {}
-    _, _, ways = _asked(nodes, shardings, lambda node: False)
-    return {place: found[0] for place, found in enumerate(ways) if found}
+    turns = _turns(nodes, shardings)
+    ordered, _, ways = _asked(nodes, shardings, lambda node: False, turns)
+    found = {}
+    for place, (node, known) in enumerate(zip(ordered, ways, strict=True)):
+        asked = known[0] if known else None
+        both = dict.fromkeys((turns.made_in(node, asked), asked))
+        found[place] = tuple(way for way in both if way is not None)
+    return {place: both for place, both in found.items() if both}
+
+
+def _turns(nodes: Sequence[Node], shardings: Sequence[Sharded]) -> Turns:
+    return Turns(nodes, shardings, handed_down)
 
 
 def made_apart(
@@ -181,7 +209,8 @@ def made_apart(
     if not any(shardings):
         return list(nodes), 0
     least = LEAST_SHARE * sum(node.nbytes for node in nodes)
-    ordered, place, ways = _asked(nodes, shardings, lambda node: _is_made_apart(node, least))
+    turns = _turns(nodes, shardings)
+    ordered, place, ways = _asked(nodes, shardings, lambda node: _is_made_apart(node, least), turns)
     made: dict[tuple[int, Sharded], Node] = {}
     copies = 0
 
@@ -196,7 +225,8 @@ def made_apart(
                 made[number, way] = replace(node, index=node.index + copy * count)
                 copies = max(copies, copy)
             else:
-                pairs = zip(node.operands, handed_down(node, way), strict=True)
+                split = turns.operands(node, turns.made_in(node, way))
+                pairs = zip(node.operands, split, strict=True)
                 operands = tuple(operand(*pair) for pair in pairs)
                 made[number, way] = replace(node, operands=operands)
     return [operand(*pair) for pair in zip(nodes, shardings, strict=True)], copies
@@ -211,7 +241,10 @@ def _is_made_apart(node: Node, least: float) -> bool:
 
 
 def _asked(
-    nodes: Sequence[Node], shardings: Sequence[Sharded], apart: Callable[[Node], bool]
+    nodes: Sequence[Node],
+    shardings: Sequence[Sharded],
+    apart: Callable[[Node], bool],
+    turns: Turns,
 ) -> tuple[list[Node], dict[int, int], Ways]:
     """The schedule, and for each place the ways that users ask for, one unless it is made apart."""
     ordered, place = schedule(nodes)
@@ -225,9 +258,41 @@ def _asked(
 
     ask(zip(nodes, shardings, strict=True))
     for number, node in reversed(list(enumerate(ordered))):
-        del ways[number][MOST_WAYS if apart(node) else 1 :]
+        known = ways[number]
+        whole = [way for way in known if not _splits(way)]
+        # Of a leaf that is needed whole each device has its part.
+        known[:] = whole if whole and isinstance(node, Leaf) else _parted(known) or known
+        del known[MOST_WAYS if apart(node) else 1 :]
         if isinstance(node, Operated):
-            ways[number] = [_by_columns(node, way) for way in ways[number]]
-        for way in ways[number]:
-            ask(zip(node.operands, handed_down(node, way), strict=True))
+            ways[number] = [_by_columns(node, way) for way in known]
+        wanted: Sequence[Sharded] = ways[number] or [None]
+        for way in wanted:
+            made = turns.made_in(node, way)
+            handed = turns.operands(node, made)
+            if made is not None and _gathers_below(node, made):
+                gathered = NamedSharding(made.mesh, PartitionSpec())
+                handed = [split or gathered for split in handed]
+            ask(zip(node.operands, handed, strict=True))
     return ordered, place, ways
+
+
+def _parted(ways: Sequence[NamedSharding]) -> list[NamedSharding]:
+    return list(filter(_splits, ways))
+
+
+def _splits(way: NamedSharding) -> bool:
+    return any(split_of(way, 0))
+
+
+def _gathers_below(node: Node, made: NamedSharding) -> bool:
+    """Whether operands that are not split are to be gathered, if they lie elsewhere.
+
+    Else a compiler may make of parts what is larger, and gather that. So it is for a node that is
+    split itself, and for a product that is larger than its operands.
+    """
+    if isinstance(node, Contract) and any(len(set(n)) < len(n) for n in node.indices):
+        return False
+    if _splits(made):
+        return isinstance(node, Contract | Add | Write)
+    larger = node.nbytes > sum(operand.nbytes for operand in node.operands)
+    return isinstance(node, Contract) and not node.summed and larger

@@ -1,10 +1,11 @@
 """Every way to divide one step of a program among devices so that nothing is exchanged for it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
 from layouts.mesh.exchanges import Collective, axis_digits
+from layouts.mesh.steps import Step
 from layouts.nodes import (
     Add,
     Apply,
@@ -18,7 +19,6 @@ from layouts.nodes import (
     Put,
     RealPart,
     Reshape,
-    Shape,
     Take,
     Write,
 )
@@ -43,8 +43,8 @@ class Way(NamedTuple):
 def ways_of(node: Node, devices: int) -> Iterator[Way]:
     """Every way to compute a node without exchanging anything."""
     yield Way(None, (None,) * len(node.operands), None)
-    if isinstance(node, Contract):
-        yield from _by_index(node.indices, node.output, node.extents, devices)
+    if isinstance(node, Contract | Step):
+        yield from _by_index(node, devices)
     elif isinstance(node, Take | Put):
         yield from _by_moved(node, devices)
     else:
@@ -55,16 +55,24 @@ def ways_of(node: Node, devices: int) -> Iterator[Way]:
                     yield Way(axis, found, axis)
 
 
-def _by_index(
-    indices: Sequence[tuple[int, ...]], output: tuple[int, ...], extents: Shape, devices: int
-) -> Iterator[Way]:
-    """Dividing an index divides every operand that carries it; a summed one leaves partial sums."""
-    for index, extent in enumerate(extents):
-        if extent % devices or any(carried.count(index) > 1 for carried in indices):
+def _by_index(node: Contract | Step, devices: int) -> Iterator[Way]:
+    """Dividing an index divides every operand that carries it; a summed one leaves partial sums.
+
+    Example:
+        >>> x = Step((8, 3), 4)
+        >>> total = Step((3,), 4, (x,), ((0, 1),), (1,), (8, 3))
+        >>> [(way.state, way.operands, way.partial) for way in _by_index(total, 4)]
+        [(None, (0,), True)]
+    """
+    indices = node.indices
+    undivided = node.whole if isinstance(node, Step) else frozenset[int]()
+    for index, extent in enumerate(node.extents):
+        twice = any(carried.count(index) > 1 for carried in indices)
+        if extent % devices or twice or index in undivided:
             continue
         operands = tuple(c.index(index) if index in c else None for c in indices)
-        if index in output:
-            yield Way(output.index(index), operands, index)
+        if index in node.output:
+            yield Way(node.output.index(index), operands, index)
         else:
             yield Way(None, operands, index, partial=True)
 

@@ -17,8 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from layouts.naming.called import name_of
+from layouts.naming.decomposing import decomposed, factored
+from layouts.naming.guards import Guards, has_guards
+from layouts.naming.pooling import pooled
 from layouts.naming.reading import read
 from layouts.naming.running import multiplied, running, tiled
+from layouts.naming.slicing import sliced
 from layouts.naming.sorting import sorting
 from layouts.naming.triangles import cholesky, triangle, triangular
 from layouts.naming.units import Unit, unit_of
@@ -38,7 +43,8 @@ def on_paper(fun: Callable, counted: Collection[int] = (), indexed: bool = False
     Args:
         fun: any function of arrays that JAX can trace.
         counted: places among the leaves of the arguments of indices that are never negative.
-        indexed: whether convolutions and sorts differentiate by indices too.
+        indexed: whether convolutions, sorts, lookups, pools and decompositions differentiate as
+            they are derived too, and guards against NaN are left out.
 
     Returns:
         A function of the same arguments and, up to rounding, the same values. Where nothing is to
@@ -55,7 +61,7 @@ def on_paper(fun: Callable, counted: Collection[int] = (), indexed: bool = False
     def replaced(*args: Any, **kwargs: Any) -> Any:
         closed, shapes = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
         leaves = jax.tree.leaves((args, kwargs))
-        paper = _Paper([leaves[place] for place in counted], indexed)
+        paper = _Paper([leaves[place] for place in counted], indexed, Guards())
         if not paper.has_units(closed.jaxpr):
             return fun(*args, **kwargs)
         results = paper.evaluate(closed.jaxpr, closed.consts, leaves)
@@ -69,7 +75,7 @@ def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
     if _is_of_a_platform(equation):
         default = equation.params["branches_platforms"].index(None)
         return equation.params["branches"][default]
-    if equation.primitive.name not in _CALLS:
+    if equation.primitive.name not in _CALLS or name_of(equation) is not None:
         return None
     return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
 
@@ -93,9 +99,12 @@ class _Paper:
 
     counted: list[Any]
     indexed: bool
+    guards: Guards
 
     def has_units(self, jaxpr: Jaxpr) -> bool:
         """Whether there is anything to replace."""
+        if self.indexed and has_guards(jaxpr):
+            return True
         for equation in jaxpr.eqns:
             body = _body(equation)
             if self._replacement(equation) is not None or _is_guard(equation):
@@ -108,7 +117,7 @@ class _Paper:
         """What to run in place of an equation."""
         if equation.primitive.name in _INDEXED:
             return _INDEXED[equation.primitive.name](equation) if self.indexed else None
-        return _replacement(equation)
+        return _replacement(equation, self.indexed)
 
     def evaluate(
         self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]
@@ -116,7 +125,11 @@ class _Paper:
         """The results of a jaxpr."""
 
         def step(equation: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
-            results = self._guarded(equation, jaxpr, operands) or self._run(equation, operands)
+            passed = self.guards.passed(equation, operands)
+            results = passed or self._guarded(equation, jaxpr, operands)
+            results = results or self._run(equation, operands)
+            if self.indexed:
+                self.guards.note(equation, operands, results)
             if self._counts(equation, operands):
                 self.counted.extend(results)
             return results
@@ -157,14 +170,14 @@ class _Paper:
         body = _body(equation)
         if body is not None and _is_of_a_platform(equation):
             return self.evaluate(body.jaxpr, body.consts, operands[1:])
-        if body is not None and self.has_units(body.jaxpr):
+        if body is not None and (self.has_units(body.jaxpr) or self.guards.tests):
             return self.evaluate(body.jaxpr, body.consts, operands)
         return bind(equation, operands)
 
 
-def _replacement(equation: JaxprEqn) -> Callable[..., Sequence[Any]] | None:
+def _replacement(equation: JaxprEqn, derived: bool) -> Callable[..., Sequence[Any]] | None:
     """What to run in place of a unit, a linear solve, a running sum or product."""
-    unit = unit_of(equation)
+    unit = unit_of(equation, derived)
     if unit is not None:
         return _UNITS[unit.name](unit)
     if equation.primitive.name == "custom_linear_solve":
@@ -241,7 +254,20 @@ def _slogdet_jvp(primals: Any, tangents: Any) -> Any:
 
 def _trace(A: jax.Array, B: jax.Array) -> jax.Array:
     """tr(A B)."""
-    return jnp.einsum("ij,ji->", A, B)
+    return jnp.einsum("...ij,...ji->...", A, B)
+
+
+@jax.custom_jvp
+def diagonal(X: jax.Array) -> jax.Array:
+    """The diagonal of a matrix, whose differential is that of `I ⊙ dX` summed."""
+    return jnp.diagonal(X)
+
+
+@diagonal.defjvp
+def _diagonal_jvp(primals: Any, tangents: Any) -> Any:
+    ((X,), (tangent,)) = primals, tangents
+    size = min(X.shape)
+    return diagonal(X), jnp.sum(jnp.eye(size, dtype=X.dtype) * tangent[:size, :size], axis=0)
 
 
 @jax.custom_jvp
@@ -276,8 +302,17 @@ def _listed(function: Callable) -> Callable[[Unit], Callable[..., Sequence[Any]]
     return lambda unit: lambda *operands: [function(*operands)]
 
 
-# What is written with indices: convolutions with offsets, sorts with a table.
-_INDEXED = {"conv_general_dilated": convolution, "sort": sorting}
+# What derivations write: convolutions with offsets, sorts with a table, eigenvectors.
+_INDEXED = {
+    "cholesky": factored,
+    "conv_general_dilated": convolution,
+    "dynamic_slice": sliced,
+    "eigh": decomposed,
+    "svd": decomposed,
+    "reduce_window_max": pooled,
+    "reduce_window_sum": pooled,
+    "sort": sorting,
+}
 _PRIMITIVES: dict[str, Callable[[JaxprEqn], Callable[..., Sequence[Any]] | None]] = {
     "cumprod": running,
     "cumsum": running,
@@ -288,6 +323,7 @@ _PRIMITIVES: dict[str, Callable[[JaxprEqn], Callable[..., Sequence[Any]] | None]
 _UNITS: dict[str, Callable[[Unit], Callable[..., Sequence[Any]]]] = {
     "cholesky": _listed(cholesky),
     "det": _listed(det),
+    "diagonal": _listed(diagonal),
     "inv": _listed(inv),
     "norm": lambda unit: lambda x: [norm(unit.options, x)],
     "slogdet": lambda unit: slogdet,

@@ -36,21 +36,24 @@ _NORMS = [order | axis | kept for order in _ORDERS for axis in _AXES for kept in
 # For each name the library's function, the axes that its operands must have, and its variants.
 _LIBRARY: Mapping[str, tuple[Callable, tuple[tuple[int, ...], ...], list[dict[str, Any]]]] = {
     "cholesky": (jnp.linalg.cholesky, ((2,),), [{}]),
-    "det": (jnp.linalg.det, ((2,),), [{}]),
-    "inv": (jnp.linalg.inv, ((2,),), [{}]),
+    "det": (jnp.linalg.det, ((2, 3),), [{}]),
+    "diagonal": (jnp.diagonal, ((2,),), [{}]),
+    "inv": (jnp.linalg.inv, ((2, 3),), [{}]),
     "norm": (jnp.linalg.norm, ((1, 2),), _NORMS),
-    "slogdet": (jnp.linalg.slogdet, ((2,),), [{}]),
+    "slogdet": (jnp.linalg.slogdet, ((2, 3),), [{}]),
     "solve": (jnp.linalg.solve, ((2,), (1, 2)), [{}]),
     "tril": (jnp.tril, ((2,),), [{}]),
     "triu": (jnp.triu, ((2,),), [{}]),
 }
 
 
-def unit_of(equation: Any) -> Unit | None:
+def unit_of(equation: Any, derived: bool = False) -> Unit | None:
     """Which library function an equation of a jaxpr calls.
 
     Args:
         equation: any equation.
+        derived: whether diagonals, and inverses and determinants side by side, are calls too, as
+            derivations write them.
 
     Returns:
         The function and its keywords; None where it is none of the known ones.
@@ -62,6 +65,9 @@ def unit_of(equation: Any) -> Unit | None:
     """
     name = equation.params.get("name")
     if equation.primitive.name not in ("jit", "pjit") or name not in _LIBRARY:
+        return None
+    stacked = any(len(getattr(atom.aval, "shape", ())) > 2 for atom in equation.invars)
+    if not derived and (stacked or name == "diagonal"):
         return None
     kinds = [getattr(atom.aval, "dtype", None) for atom in equation.invars]
     if not all(kind and jnp.issubdtype(kind, jnp.floating) for kind in kinds):

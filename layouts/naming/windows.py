@@ -25,10 +25,8 @@ def window_of(equation: JaxprEqn) -> Window | None:
     params = equation.params
     avals: list[Any] = [atom.aval for atom in equation.invars]
     image, kernel = avals
-    left, right, _ = params["dimension_numbers"]
     groups = params["feature_group_count"]
-    each = groups == image.shape[left[1]] == kernel.shape[right[0]]
-    if params["batch_group_count"] > 1 or not (groups == 1 or each):
+    if params["batch_group_count"] > 1 or 0 in (*image.shape, *kernel.shape):
         return None
     if not all(jnp.issubdtype(aval.dtype, jnp.floating) for aval in avals):
         return None
@@ -89,20 +87,24 @@ def convolved(window: Window, image: jax.Array, kernel: jax.Array) -> jax.Array:
 @convolved.defjvp
 def _convolved_jvp(window: Window, primals: Any, tangents: Any) -> Any:
     value = convolved(window, *primals)
-    places = value.shape[2:]
-    by_image = _summed(window, places, tangents[0], primals[1], linear=0)
-    return value, by_image + _summed(window, places, primals[0], tangents[1], linear=1)
+    by_image = _summed(window, value.shape, tangents[0], primals[1], linear=0)
+    return value, by_image + _summed(window, value.shape, primals[0], tangents[1], linear=1)
 
 
 def _summed(
-    window: Window, places: Sequence[int], image: jax.Array, kernel: jax.Array, linear: int
+    window: Window, shape: Sequence[int], image: jax.Array, kernel: jax.Array, linear: int
 ) -> jax.Array:
     """One operand read at each place, times the other, summed."""
-    feature = 2 if window.groups == 1 else 1
-    axes = [[0, 1], [feature, 1] if feature == 2 else [1, 3]]
-    out = [0, feature]
-    arrays = [image, kernel]
-    for n, (count, b) in enumerate(zip(places, window.spread, strict=True)):
+    channel, feature, group = 1, 2, 3
+    arrays, groups = [image, kernel], window.groups
+    if groups == 1:
+        axes, out = [[0, channel], [feature, channel]], [0, feature]
+    elif groups == image.shape[1] == kernel.shape[0]:
+        axes, out = [[0, group], [group, channel]], [0, group]
+    else:  # the channels of one group after those of another, and so the features
+        arrays = [_parted(image, 1, groups), _parted(kernel, 0, groups)]
+        axes, out = [[0, group, channel], [group, feature, channel]], [0, group, feature]
+    for n, (count, b) in enumerate(zip(shape[2:], window.spread, strict=True)):
         place, other = 4 + 2 * n, 5 + 2 * n
         s, low = window.strides[n], window.padding[n][0]
         read = 0 if b == 1 else 1  # the image at s p + d q - l, or the kernel at b r - s p + l
@@ -113,7 +115,13 @@ def _summed(
         axes[read] += [place, other]
         axes[1 - read] += [other]
         out.append(place)
-    return jnp.einsum(arrays[0], axes[0], arrays[1], axes[1], out)
+    return jnp.einsum(arrays[0], axes[0], arrays[1], axes[1], out).reshape(shape)
+
+
+def _parted(array: jax.Array, axis: int, count: int) -> jax.Array:
+    """An axis as two, the first of so many groups."""
+    shape = array.shape
+    return array.reshape((*shape[:axis], count, shape[axis] // count, *shape[axis + 1 :]))
 
 
 def _read(

@@ -35,6 +35,7 @@ from layouts.naming.parts import (
     product,
     turned,
 )
+from layouts.naming.step import CARRIED
 from layouts.show.value import Value, identity_size, put_in
 
 # The keywords that a function's options without one stand for.
@@ -115,7 +116,7 @@ def is_open(value: Value) -> bool:
         text = value.detail[0]
         return len(value.detail) > 1 or text in ("True", "False") or "(" in text
     if value.head == "map":
-        return value.detail[0].removesuffix("′") not in KNOWN
+        return value.detail[0].removesuffix("′") not in KNOWN and value.detail != (CARRIED,)
     if value.head == "call" and value.detail[0] == "einsum":
         return _alignment(value) is None
     return value.head == "unknown" or (value.head == "call" and value.detail[0] not in KNOWN)
@@ -301,6 +302,8 @@ def _indicator(value: Value, steps: bool) -> _Form:
 
 def _map(value: Value) -> _Form:
     (function,) = value.detail
+    if function == CARRIED:
+        return _Form(value.operands, lambda part: part)
     if function == "power":
         return _of(value.operands, Power)
     name = function.removesuffix("′")

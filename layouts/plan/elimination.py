@@ -1,5 +1,6 @@
 """Vertex elimination: the chain rule, one intermediate at a time, on symbolic Jacobians."""
 
+import operator
 from collections.abc import Iterable
 from copy import copy
 from math import inf
@@ -9,10 +10,60 @@ from layouts.algebra import bounded, combine, compose, real_part
 from layouts.graph import Graph
 from layouts.nodes import Node
 from layouts.products import both_ways, written_by, written_by_rows
+from layouts.program import moved_bytes
 from layouts.terms import Terms
 
-# Multiplications, then additions.
-Price = tuple[int, int]
+# Measured on CPUs: a matrix product does so many while memory delivers one byte.
+MULTIPLICATIONS_PER_BYTE = 4
+
+
+class Price(NamedTuple):
+    """What some products cost: the cheaper of two multiplies less, then adds less, moves less."""
+
+    multiplications: float = 0
+    additions: float = 0
+    moved_bytes: float = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is multiplied or added."""
+        return not self.multiplications and not self.additions
+
+    @property
+    def weight(self) -> float:
+        """Multiplications and bytes moved in one number, as a processor weighs them."""
+        return self.multiplications + MULTIPLICATIONS_PER_BYTE * self.moved_bytes
+
+    def plus(self, other: "Price") -> "Price":
+        """Of both together."""
+        return Price(*map(operator.add, self, other))
+
+
+class Limit(NamedTuple):
+    """The most multiplications, the most weight, and the most products planned in all orders."""
+
+    multiplications: float = inf
+    weight: float = inf
+    planned: float = inf
+
+    def passed(self, price: Price) -> bool:
+        """Whether so much is more than it allows."""
+        return price.multiplications > self.multiplications or price.weight > self.weight
+
+    def tightened(self, spent: Price, slack: float) -> "Limit":
+        """No more than so many times what was spent, nor more than before."""
+        most = slack * spent.multiplications, slack * spent.weight
+        return self._replace(
+            multiplications=min(self.multiplications, most[0]), weight=min(self.weight, most[1])
+        )
+
+    def less(self, price: Price) -> "Limit":
+        """What is left of it."""
+        left = self.multiplications - price.multiplications, self.weight - price.weight
+        return Limit(*left, self.planned)
+
+
+NO_LIMIT = Limit()
 
 
 class _Through(NamedTuple):
@@ -40,7 +91,7 @@ class Elimination:
         self.into: dict[int, dict[int, Terms]] = {}
         self.out: dict[int, dict[int, Terms]] = {}
         self.done: list[int] = []
-        self.spent = (0, 0)
+        self.spent = Price()
         self.known: dict[tuple[int, ...], _Through] = {}
         for (source, target), terms in graph.edges.items():
             self._put(source, target, terms)
@@ -59,22 +110,28 @@ class Elimination:
         done = set(self.done)
         return [vertex for vertex in self.graph.intermediates if vertex not in done]
 
-    def run(self, vertices: Iterable[int], limit: float = inf) -> "Elimination":
-        """Eliminate in this order until more than `limit` multiplications are spent."""
+    def run(self, vertices: Iterable[int], limit: Limit = NO_LIMIT) -> "Elimination":
+        """Eliminate in this order as long as no more than the limit is spent."""
         for vertex in vertices:
-            if self.spent[0] > limit:
+            left = limit.less(self.spent)
+            if len(self.known) > limit.planned or left.passed(self.price(vertex, left)[0]):
                 break
             self.eliminate(vertex)
         return self
 
-    def price(self, vertex: int) -> Price:
-        """The multiplications and additions of eliminating a vertex now."""
-        pairs = [
-            self._known(source, vertex, target).price
-            for source in self.into.get(vertex, {})
-            for target in self.out.get(vertex, {})
-        ]
-        return sum(products for products, _ in pairs), sum(sums for _, sums in pairs)
+    def price(self, vertex: int, enough: Limit = NO_LIMIT) -> tuple[Price, bool]:
+        """What it costs to eliminate a vertex now, and whether that is all.
+
+        Counting stops where `enough` is passed: it costs so much at least.
+        """
+        total = Price()
+        targets = self.out.get(vertex, {})
+        for source in self.into.get(vertex, {}):
+            for target in targets:
+                if enough.passed(total):
+                    return total, False
+                total = total.plus(self._known(source, vertex, target).price)
+        return total, True
 
     def result(self) -> dict[tuple[int, int], Terms]:
         """The Jacobians between inputs and outputs, in (input, output) order."""
@@ -94,8 +151,7 @@ class Elimination:
 
     def eliminate(self, vertex: int) -> None:
         """Multiply all pairs of Jacobians through a vertex and take it away."""
-        products, sums = self.price(vertex)
-        self.spent = self.spent[0] + products, self.spent[1] + sums
+        self.spent = self.spent.plus(self.price(vertex)[0])
         self.done.append(vertex)
         through = {
             (source, target): self._known(source, vertex, target).terms
@@ -147,14 +203,15 @@ class Elimination:
 
 
 def price_beyond(terms: Terms, given: Terms) -> Price:
-    """The multiplications and additions of some terms, others being there."""
+    """What some terms cost, others being there."""
     seen = {id(factor.node) for term in given for factor in term.factors}
     nodes: list[Node] = [factor.node for term in terms for factor in term.factors]
-    products = sums = 0
+    products = sums = moved = 0
     while nodes:
         node = nodes.pop()
         if id(node) not in seen:
             seen.add(id(node))
             products, sums = products + node.multiplications, sums + node.additions
+            moved += moved_bytes(node)
             nodes.extend(node.operands)
-    return products, sums
+    return Price(products, sums, moved)

@@ -4,12 +4,13 @@ Each takes a state that elementwise functions have been eliminated in, and leave
 """
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from math import inf
 
 from layouts.algebra import bounded, compose
 from layouts.axes import labels_of
 from layouts.graph import Graph
-from layouts.plan.elimination import Elimination, Price, price_beyond
+from layouts.plan.elimination import NO_LIMIT, Elimination, Limit, Price, price_beyond
 from layouts.products import matrix_of
 from layouts.terms import Term, Terms, matching
 
@@ -18,10 +19,11 @@ from layouts.terms import Term, Terms, matching
 LONGEST_CHAIN = 24
 MOST_TERMS_IN_CHAIN = 6
 
-FREE: Price = (0, 0)
-
 # The greedy order is left for forward or reverse at this many places.
 SWITCHES = 4
+
+# So many products are planned in search of a better order, however few the sweeps have.
+LEAST_SEARCHED = 100
 
 
 def start(graph: Graph) -> Elimination:
@@ -53,26 +55,28 @@ def _diagonal(terms: Terms) -> bool:
     )
 
 
-def forward(state: Elimination, limit: float = inf) -> Elimination:
+def forward(state: Elimination, limit: Limit = NO_LIMIT) -> Elimination:
     """From the inputs on: every product has an input's axes on its right."""
     return state.copy().run(state.left, limit)
 
 
-def reverse(state: Elimination, limit: float = inf) -> Elimination:
+def reverse(state: Elimination, limit: Limit = NO_LIMIT) -> Elimination:
     """From the outputs back: every product has an output's axes on its left."""
     return state.copy().run(state.left[::-1], limit)
 
 
-def searched(state: Elimination, limit: float) -> Iterator[tuple[str, Elimination]]:
+def searched(state: Elimination, limit: Limit) -> Iterator[tuple[str, Elimination]]:
     """The cheapest vertex next, at every step; and the same, left for a sweep on the way.
 
     Greedy sees one step ahead and is lured into products that a sweep never makes. So it is stopped
     where free products end and at a few places after, and each time the rest is swept both ways.
-    An order that spends more multiplications than `limit` is given up.
+    An order that spends more than the limit is given up. The search ends where it has planned about
+    as many products as the sweeps before it.
     """
-    end = state.copy()
-    trail = list(_greedy(end, limit))
-    free = sum(price[0] == 0 for price, _ in trail)
+    end, share = state.copy(), LEAST_SEARCHED + len(state.known) // 2
+    trail = list(_greedy(end, limit._replace(planned=len(state.known) + share)))
+    limit = limit._replace(planned=len(state.known) + share)
+    free = sum(price.multiplications == 0 for price, _ in trail)
     stops = {free + (len(trail) - free) * n // SWITCHES for n in range(SWITCHES)}
     for stop in sorted(stops - {len(trail)}):
         reached = state.copy().run(vertex for _, vertex in trail[:stop])
@@ -81,28 +85,43 @@ def searched(state: Elimination, limit: float) -> Iterator[tuple[str, Eliminatio
     yield "greedy", end
 
 
-def _greedy(state: Elimination, limit: float = inf) -> Iterator[tuple[Price, int]]:
+def _greedy(state: Elimination, limit: Limit = NO_LIMIT) -> Iterator[tuple[Price, int]]:
     """Eliminate the cheapest vertex next, re-costing only the neighbours of those gone.
 
     What is free goes first, in sweeps over what has to be costed anew: a neighbour that comes later
-    in the sweep is costed once, after all that is free before it is gone.
+    in the sweep is costed once, after all that is free before it is gone. What is not free is
+    costed no further than it takes to see that another is cheaper.
     """
-    price: dict[int, Price] = {}
+    least: dict[int, tuple[Price, bool]] = {}
+    queue: list[tuple[Price, int]] = []
     anew = set(state.left)
-    while anew or price:
-        swept = bool(anew)
-        for vertex in sorted(anew) or [min(price, key=lambda v: (price[v], v))]:
-            if swept:
-                anew.discard(vertex)
-                price[vertex] = state.price(vertex)
-                if price[vertex] != FREE:
-                    continue
-            if state.spent[0] + price[vertex][0] > limit:
-                return
-            neighbours = {*state.into.get(vertex, {}), *state.out.get(vertex, {})}
-            state.eliminate(vertex)
-            yield price.pop(vertex), vertex
-            anew |= neighbours & price.keys()
+
+    def eliminate(vertex: int) -> tuple[Price, int]:
+        anew.update({*state.into.get(vertex, {}), *state.out.get(vertex, {})} & least.keys())
+        state.eliminate(vertex)
+        return least.pop(vertex)[0], vertex
+
+    def cost(vertex: int, enough: Limit) -> None:
+        least[vertex] = state.price(vertex, enough)
+        heappush(queue, (least[vertex][0], vertex))
+
+    while anew or least:
+        for vertex in sorted(anew):
+            anew.discard(vertex)
+            cost(vertex, Limit(0))
+            if least[vertex][0].free and least[vertex][1]:
+                yield eliminate(vertex)
+        if anew or not least:
+            continue
+        price, vertex = heappop(queue)
+        if vertex not in least or least[vertex][0] != price:
+            continue  # costed anew since
+        if not least[vertex][1]:
+            cost(vertex, Limit(queue[0][0].multiplications if queue else inf))
+        elif limit.less(state.spent).passed(price) or len(state.known) > limit.planned:
+            return
+        else:
+            yield eliminate(vertex)
 
 
 def chain(state: Elimination) -> Elimination | None:
@@ -114,7 +133,7 @@ def chain(state: Elimination) -> Elimination | None:
     if len(state.graph.inputs) != 1 or len(state.graph.outputs) != 1:
         return None
     state = state.copy()
-    for _ in _greedy(state, limit=state.spent[0]):
+    for _ in _greedy(state, Limit(state.spent.multiplications)):
         pass
     path = _path(state)
     if path is None or not 3 < len(path) <= LONGEST_CHAIN:
@@ -123,7 +142,7 @@ def chain(state: Elimination) -> Elimination | None:
     best: dict[tuple[int, int], tuple[Price, Terms, int]] = {}
     for place in range(len(path) - 1):
         terms = state.out[path[place]][path[place + 1]]
-        best[place, place + 1] = ((0, 0), products.alike(terms), -1)
+        best[place, place + 1] = (Price(), products.alike(terms), -1)
     for length in range(2, len(path)):
         if any(len(terms) > MOST_TERMS_IN_CHAIN for _, terms, _ in best.values()):
             return None
@@ -173,9 +192,7 @@ def _cheapest_split(
     for k in range(i + 1, j):
         (below, right, _), (above, left, _) = best[i, k], best[k, j]
         product, price = products.product(left, right)
-        prices = (below, above, price)
-        total = (sum(p for p, _ in prices), sum(a for _, a in prices))
-        candidates.append((total, product, k))
+        candidates.append((below.plus(above).plus(price), product, k))
     return min(candidates, key=lambda candidate: (candidate[0], candidate[2]))
 
 

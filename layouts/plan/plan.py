@@ -3,23 +3,27 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from math import inf
 
 from layouts.algebra import expanded
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.nodes import Node
 from layouts.plan import orders
-from layouts.plan.elimination import Elimination
+from layouts.plan.elimination import NO_LIMIT, Elimination, Price
 from layouts.plan.tree import grow, lines
 from layouts.products import settle
 from layouts.program import Cost, cost
 from layouts.show.costs import plan_parts
 from layouts.show.html import Shown, fragment
+from layouts.symmetry import once
 from layouts.terms import Terms
 
-# Measured on CPUs: a matrix product does so many while memory delivers one byte.
-MULTIPLICATIONS_PER_BYTE = 4
+# An order is given up where it spends so many times what the best so far has spent: what is spent
+# is counted product by product, and parts that turn out to be equal are computed once.
+SLACK = 1.1
+
+# Every product has an input's axes on its right, or an output's on its left.
+SWEEPS = ("forward", "reverse")
 
 # The terms from each input to each output. What writing them densely adds is the same for every
 # order, and no part of the choice.
@@ -134,29 +138,32 @@ def choose(graph: Graph, order: "str | Plan" = "auto") -> tuple[Plan, Results]:
         graph: the local Jacobians.
         order: "forward", "reverse", a plan, or "auto": the cheapest of forward, reverse, a search
             that is greedy at first, and, on a chain, the exact optimum. None that multiplies more
-            than forward or reverse; of the others the one that multiplies and moves least.
+            than forward or reverse; of the others the one that multiplies and moves least, and of
+            equals the one that holds least at once.
 
     Raises:
         LayoutError: an unknown order, or a plan for another graph.
     """
     if isinstance(order, Plan):
         return order, order.apply(graph)
-    if order not in ("auto", "forward", "reverse"):
+    if order not in ("auto", *SWEEPS):
         raise LayoutError(
             "order", "'auto', 'forward', 'reverse' or a Plan", repr(order), "pass one of these"
         )
-    found = [
-        _costed(graph, name, state) for name, state in _candidates(graph, order) if not state.left
-    ]
-    sweeps = (plan.cost for plan, _ in found if plan.name in ("forward", "reverse"))
+    finished: dict[tuple[Price, str], tuple[str, Elimination]] = {}
+    for name, state in _candidates(graph, order):
+        if not state.left:  # of searched orders that spend the same one is enough
+            finished.setdefault((state.spent, name if name in SWEEPS else ""), (name, state))
+    found = [_costed(graph, *pair) for pair in finished.values()]
+    sweeps = (plan.cost for plan, _ in found if plan.name in SWEEPS)
     most = min(cost.multiplications for cost in sweeps)
     fair = [pair for pair in found if pair[0].cost.multiplications <= most]
-    return min(fair, key=lambda pair: weight(pair[0].cost))
+    return min(fair, key=lambda pair: (weight(pair[0].cost), pair[0].cost.peak_bytes))
 
 
-def weight(cost: Cost) -> int:
+def weight(cost: Cost) -> float:
     """Multiplications and bytes moved in one number, as a processor weighs them."""
-    return cost.multiplications + MULTIPLICATIONS_PER_BYTE * cost.moved_bytes
+    return Price(cost.multiplications, cost.additions, cost.moved_bytes).weight
 
 
 def _costed(graph: Graph, name: str, state: Elimination) -> tuple[Plan, Results]:
@@ -164,7 +171,7 @@ def _costed(graph: Graph, name: str, state: Elimination) -> tuple[Plan, Results]
     plan = Plan(
         name,
         tuple(state.done),
-        cost(roots(results)),
+        cost(once(roots(results))),
         fingerprint(graph),
         tuple(zip(graph.labels, graph.shapes, strict=True)),
         graph.opaque,
@@ -195,11 +202,12 @@ def _candidates(graph: Graph, order: str) -> Iterator[tuple[str, Elimination]]:
         return
     if graph.size(graph.outputs) < graph.size(graph.inputs):
         sweeps.reverse()  # the one that promises to be cheaper limits what the others may spend
-    limit = inf
+    limit = NO_LIMIT
     for name, sweep in sweeps:
         swept = sweep(state, limit)
         yield name, swept
-        limit = min(limit, swept.spent[0])
+        if not swept.left:
+            limit = limit.tightened(swept.spent, SLACK)
     if graph.mixed:
         return
     yield from orders.searched(state, limit)

@@ -195,7 +195,10 @@ def _upright(word: str) -> str:
 
 
 def _words(text: str) -> str:
-    return rf"\text{{{_escaped(text)}}}"
+    """Words upright; text mode has no Greek letters, which stand between its pieces."""
+    pieces = [piece for piece in re.split(f"([{''.join(GREEK)}])", text) if piece]
+    written = ["\\" + GREEK[p] if p in GREEK else rf"\text{{{_escaped(p)}}}" for p in pieces]
+    return written[0] if len(written) == 1 else f"{{{''.join(written)}}}"
 
 
 def _escaped(text: str) -> str:

@@ -1,276 +1,286 @@
-"""Terms as text: index notation, and Kronecker products where a term is one."""
+"""Terms as formulas in index notation: the Jacobian, and the rule that pulls a cotangent back.
+
+The rule is the transposed Jacobian times the cotangent. A delta renames an axis of the cotangent,
+and what is left of the output's axes is summed:
+
+    dD[i,j]/dW[k,l] = δ[i,k] X[l,j]    gives    ∂L/∂W[k,l] = Σ_j ∂L/∂D[k,j] X[l,j]
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, combinations, count
-from math import isfinite
+from dataclasses import replace
+from itertools import chain, count, islice
+from math import isfinite, prod
 
-from layouts.axes import Axes, Axis, Label, labels_of
-from layouts.nodes import Leaf
+from layouts.axes import Axes, Label, sizes
+from layouts.formulas.summands import Summand, written
+from layouts.formulas.tree import (
+    Compare,
+    Delta,
+    Derivative,
+    Digits,
+    Entry,
+    Equation,
+    Formula,
+    Indicator,
+    Letter,
+    Name,
+    Number,
+    Sum,
+)
+from layouts.nodes import Leaf, Shape
 from layouts.selection import Selection
+from layouts.show.text import text
 from layouts.terms import Factor, Term, Terms
 
 OUT_LETTERS = "ijpqab"
 IN_LETTERS = "klrscd"
-SUMMED_LETTERS = "mnuvwxyz"
+INNER_LETTERS = "mnuvwefghtxyz"
 FACTOR_NAMES = "ABCEFGHKMNPQRSTUV"
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+Spelt = tuple[tuple[Letter, ...], ...]
 
 
-def terms_text(terms: Terms, out_name: str, in_name: str) -> str:
+def terms_text(
+    terms: Terms, out_name: str, in_name: str, shapes: Mapping[str, Shape] | None = None
+) -> str:
     """A Jacobian as a formula, one line.
 
     Args:
         terms: the sum; its factors are leaves, with or without names.
         out_name: how to call the output.
         in_name: how to call the input.
+        shapes: the shapes of named arrays, axes of size one included.
 
     Returns:
         Such as `dD[i,j]/dW[k,l] = δ[i,k] X[l,j]`. An axis of size one is written `0`, an axis
         of several digits `(i,j)`, the most significant first.
     """
-    names = factor_names(terms, taken=(out_name, in_name))
+    left, right = terms_formula(terms, out_name, in_name, shapes).sides
+    return f"{text(left, 'ascii')} = {text(right)}"
+
+
+def terms_formula(
+    terms: Terms, out_name: str, in_name: str, shapes: Mapping[str, Shape] | None = None
+) -> Equation:
+    """A Jacobian as a formula.
+
+    Args:
+        terms: the sum; its factors are leaves, with or without names.
+        out_name: how to call the output.
+        in_name: how to call the input.
+        shapes: the shapes of named arrays, axes of size one included.
+    """
     if not terms:
-        return f"d{out_name}/d{in_name} = 0"
-    head_term = terms[0]
-    head = Letters(head_term)
-    text = f"d{head.indexed(out_name, head.out)}/d{head.indexed(in_name, head.into)} ="
-    for place, term in enumerate(terms):
-        letters = Letters(term)
-        sign = "-" if is_negative(term.coefficient) else "+"
-        text += f" {sign} " if place else (" -" if sign == "-" else " ")
-        text += letters.body(names)
-        if digits(term) != digits(head_term):
-            text += f" at [{letters.sides()}]"
-    return text
+        return Equation((Derivative(Name(out_name), Name(in_name)), Number(0)))
+    spelling = Spelling(terms, factor_names(terms, (out_name, in_name)), shapes)
+    of, by = Entry(Name(out_name), spelling.rows), Entry(Name(in_name), spelling.columns)
+    return Equation((Derivative(of, by), written(spelling.summands)))
 
 
-def digits(term: Term) -> tuple:
-    """The sizes of the digits of each axis: terms that share them are spelt alike."""
-    return tuple(tuple(label.size for label in axis) for axis in term.out + term.into)
+def rule_formula(
+    terms: Terms,
+    out_name: str,
+    in_name: str,
+    loss: str = "L",
+    shapes: Mapping[str, Shape] | None = None,
+) -> Equation:
+    """The rule that pulls a cotangent back, in index notation.
 
+    Args:
+        terms: the Jacobian; its factors are leaves, with or without names, and may carry labels of
+            neither side, which are summed.
+        out_name: how to call the output.
+        in_name: how to call the input.
+        loss: how to call the scalar that the cotangent is the gradient of.
+        shapes: the shapes of named arrays, axes of size one included.
 
-def is_negative(number: complex) -> bool:
-    """Whether a coefficient is written with a minus before it."""
-    return not isinstance(number, complex) and number < 0
+    Returns:
+        Such as `∂L/∂W[k,l] = Σ_j ∂L/∂D[k,j] X[l,j]`; the letters are those of the Jacobian.
+    """
+    result = Derivative(Name(loss), Name(in_name))
+    if not terms:
+        return Equation((result, Number(0)))
+    spelling = Spelling(terms, factor_names(terms, (out_name, in_name)), shapes)
+    pulled = spelling.pulled(Derivative(Name(loss), Name(out_name)))
+    return Equation((Entry(result, spelling.columns), written(pulled)))
 
 
 def factor_names(terms: Terms, taken: Iterable[str] = ()) -> dict[int, str]:
     """A name for each leaf: its own, or the next free capital letter."""
-    nodes = [factor.node for term in terms for factor in term.factors]
-    nodes += [s.table for term in terms for s in term.selections if s.table is not None]
-    leaves = {node.index: node.name for node in nodes if isinstance(node, Leaf)}
+    leaves = {leaf.index: leaf.name for leaf in _leaves(terms)}
     used = {*taken, *(name for name in leaves.values() if name)}
     free = (name for name in chain(FACTOR_NAMES, (f"A{n}" for n in count(1))) if name not in used)
     return {index: name or next(free) for index, name in leaves.items()}
 
 
-class Letters:
-    """The index letters of one term: `i j` for the output, `k l` for the input."""
-
-    def __init__(self, term: Term):
-        self.term = term
-        self.out = _spell(term.out, OUT_LETTERS, "o")
-        self.into = _spell(term.into, IN_LETTERS, "n")
-        out_letters = dict(zip(labels_of(term.out), chain(*self.out), strict=True))
-        in_letters = dict(zip(labels_of(term.into), chain(*self.into), strict=True))
-        # The letters of the output come first; a delta has its own there.
-        self.letter: dict[Label, str] = {**out_letters, **in_letters, **out_letters}
-        self.deltas = [(out_letters[d], in_letters[d]) for d in term.deltas]
-        spare = chain(SUMMED_LETTERS, (f"m{n}" for n in count(1)))
-        hidden = [label for label in term.hidden if label.size > 1]
-        self.summed = [next(spare) for _ in hidden]
-        self.letter |= zip(hidden, self.summed, strict=True)
-
-    def indexed(self, name: str, axes: Sequence[Sequence[str]]) -> str:
-        """`X[k,l]`: a name with the letters of its axes, as `out` and `into` spell them."""
-        return f"{name}[{self._side(axes)}]" if axes else name
-
-    def sides(self) -> str:
-        """`i,j; k,l`: the letters of both sides."""
-        return f"{self._side(self.out)}; {self._side(self.into)}"
-
-    def _side(self, axes: Sequence[Sequence[str]]) -> str:
-        return ",".join(
-            axis[0] if len(axis) == 1 else f"({','.join(axis)})" if axis else "0" for axis in axes
-        )
-
-    def body(self, names: dict[int, str]) -> str:
-        """The coefficient's size, the sum if any, the deltas and the factors."""
-        parts = coefficient_text(self.term.coefficient)
-        parts += [f"Σ_{''.join(self.summed)}"] if self.summed else []
-        parts += [f"δ[{a},{b}]" for a, b in self.deltas]
-        parts += [selection_text(s, names, self.letter) for s in self.term.selections]
-        parts += [factor_text(factor, names, self.letter) for factor in self.term.factors]
-        return " ".join(parts) or "1"
+def _leaves(terms: Terms) -> list[Leaf]:
+    """The arrays of terms."""
+    factors = [factor.node for term in terms for factor in term.factors]
+    return [node for node in factors if isinstance(node, Leaf)] + _tables(terms)
 
 
-def coefficient_text(number: complex) -> list[str]:
-    """A coefficient without its sign, where there is one to write."""
-    if isinstance(number, complex):
-        return [number_text(number)]
-    return [] if abs(number) == 1 else [number_text(abs(number))]
+def _tables(terms: Terms) -> list[Leaf]:
+    """The arrays of places among them."""
+    tables = [selection.table for term in terms for selection in term.selections]
+    return [table for table in tables if isinstance(table, Leaf)]
 
 
-def factor_text(factor: Factor, names: Mapping[int, str], letter: Mapping[Label, str]) -> str:
-    """`X[l,j]`: a factor with its letters."""
-    assert isinstance(factor.node, Leaf)
-    name = names[factor.node.index]
-    letters = ",".join(letter[label] for label in factor.labels)
-    return f"{name}[{letters}]" if letters else name
+class Spelling:
+    """Terms with letters for their labels: `i j` for the output's, `k l` for the input's.
 
+    The first term says which digits an axis has; where another has others, `δ[(m,n),k]` ties them.
 
-def selection_text(
-    selection: Selection, names: Mapping[int, str], letter: Mapping[Label, str]
-) -> str:
-    """`δ[i+2,k]`: a delta with an offset, or `δ[T[i],k]` with a table, and the window if need be.
-
-    The letters stand in their order in `letter`, the output's before the input's.
+    Args:
+        terms: the sum, not empty; its factors are leaves.
+        names: how each leaf is called, by its index.
+        shapes: the shapes of named arrays; an axis of size one that no label runs along is `0`.
     """
-    place, label = letter[selection.place], letter.get(selection.label)
-    if isinstance(selection.table, Leaf):
-        listed = ",".join(letter.get(n, "0") for n in selection.labels)
-        tied = f"{names[selection.table.index]}[{listed}]"
-    else:
-        tied = _affine(selection.start, selection.step, label)
-    order = list(letter)
-    first = label is None or order.index(selection.label) < order.index(selection.place)
-    text = f"δ[{tied},{place}]" if first else f"δ[{place},{tied}]"
-    if label is None or is_natural(selection):
-        return text
-    return f"{text} [{selection.window[0]}≤{label}<{selection.window[1]}]"
+
+    def __init__(
+        self, terms: Terms, names: Mapping[int, str], shapes: Mapping[str, Shape] | None = None
+    ):
+        """Spell every term."""
+        self.names = names
+        self.tables = {names[leaf.index] for leaf in _tables(terms)}
+        own = {names[leaf.index]: leaf.shape for leaf in _leaves(terms)}
+        self.arrays: dict[str, Shape] = {**own, **(shapes or {})}
+        self.out = _spell(terms[0].out, OUT_LETTERS, "o")
+        self.into = _spell(terms[0].into, IN_LETTERS, "n")
+        self.rows, self.columns = tuple(map(_index, self.out)), tuple(map(_index, self.into))
+        self.summands = tuple(map(self._summand, terms))
+
+    @property
+    def out_shape(self) -> Shape:
+        """The shape of the output."""
+        return tuple(prod(letter.size for letter in letters) for letters in self.out)
+
+    def pulled(self, cotangent: Formula) -> tuple[Summand, ...]:
+        """The summands of the rule: times the cotangent, summed over the output's axes."""
+        return tuple(self._pulled(summand, cotangent) for summand in self.summands)
+
+    def _pulled(self, summand: Summand, cotangent: Formula) -> Summand:
+        ties = {delta.right: delta.left for delta in summand.deltas if delta.right in self.rows}
+        rows = [n for n, index in zip(self.out, self.rows, strict=True) if index not in ties]
+        own = Entry(cotangent, tuple(ties.get(row, row) for row in self.rows))
+        whole = Summand(
+            summand.coefficient,
+            (*chain(*rows), *summand.summed),
+            tuple(delta for delta in summand.deltas if delta.right not in ties),
+            (own, *summand.factors),
+        )
+        return _renamed(whole)
+
+    def _summand(self, term: Term) -> Summand:
+        """One term; labels on neither side are summed over."""
+        inner = _Inner()
+        ties: list[Delta] = []
+        sides: list[dict[Label, Letter]] = []
+        for axes, spelt in ((term.out, self.out), (term.into, self.into)):
+            sides.append({})
+            for axis, letters in zip(axes, spelt, strict=True):
+                if sizes(axis) != tuple(letter.size for letter in letters):
+                    own = tuple(inner[label] for label in axis)
+                    ties.append(Delta(_index(own), _index(letters)))
+                    letters = own
+                sides[-1].update(zip(axis, letters, strict=True))
+        out, into = sides
+        letter = {**out, **{label: own for label, own in into.items() if label not in out}}
+        carried = [label for factor in term.factors for label in factor.labels]
+        hidden = [label for label in term.hidden if label.size > 1]
+        letter |= {label: inner[label] for label in (*hidden, *carried) if label not in letter}
+        deltas = [Delta(out[n], into[n]) for n in term.deltas if out[n] != into[n]] + ties
+        deltas += [self._delta(selection, letter) for selection in term.selections]
+        factors = [part for s in term.selections for part in _window(s, letter)]
+        factors += [self._entry(factor, letter) for factor in term.factors]
+        summed = tuple(inner.values())
+        return _renamed(Summand(_shown(term.coefficient), summed, tuple(deltas), tuple(factors)))
+
+    def _entry(self, factor: Factor, letter: Mapping[Label, Letter]) -> Entry:
+        """`X[l,j]`: a factor with its letters."""
+        assert isinstance(factor.node, Leaf)
+        name, labels = self.names[factor.node.index], list(factor.labels)
+        indices: list[Formula] = []
+        for extent in self.arrays[name]:
+            own = bool(labels) and labels[0].size == extent
+            indices.append(letter[labels.pop(0)] if own else Number(0))
+        if labels:  # of other axes than the array's own
+            indices = [letter[label] for label in factor.labels]
+        return Entry(Name(name), tuple(indices))
+
+    def _delta(self, selection: Selection, letter: Mapping[Label, Letter]) -> Delta:
+        """`δ[i+2,k]`: a delta with an offset, or `δ[T[i],k]` with a table.
+
+        The letters stand in their order in `letter`, the output's before the input's.
+        """
+        place, order = letter[selection.place], list(letter)
+        if isinstance(selection.table, Leaf):
+            listed = tuple(letter.get(label, Number(0)) for label in selection.labels)
+            tied: Formula = Entry(Name(self.names[selection.table.index]), listed)
+        elif selection.label not in letter:
+            tied = Number(selection.start)
+        else:
+            pairs = [(selection.step, letter[selection.label]), (selection.start, Number(1))]
+            kept = [(n, term) for n, term in (pairs if selection.step > 0 else pairs[::-1]) if n]
+            tied = Sum(tuple(n for n, _ in kept), tuple(term for _, term in kept))
+        first = selection.label not in letter or (
+            order.index(selection.label) < order.index(selection.place)
+        )
+        return Delta(tied, place) if first else Delta(place, tied)
 
 
-def is_natural(selection: Selection) -> bool:
-    """Whether a selection holds wherever its indices exist."""
+class _Inner(dict[Label, Letter]):
+    """A letter for each label that is asked for, to be summed over."""
+
+    def __missing__(self, label: Label) -> Letter:
+        spare = chain(INNER_LETTERS, (f"m{n}" for n in count(1)))
+        self[label] = Letter(next(islice(spare, len(self), None)), label.size)
+        return self[label]
+
+
+def _renamed(summand: Summand) -> Summand:
+    """A summed letter that a delta says is another goes by the other's name."""
+    summed, deltas = summand.summed, summand.deltas
+    equal = {d.left: d.right for d in deltas if d.left in summed and isinstance(d.right, Letter)}
+    left = tuple(delta for delta in deltas if delta.left not in equal)
+    kept = tuple(letter for letter in summed if letter not in equal)
+    return replace(summand, summed=kept, deltas=left).replaced(equal)
+
+
+def _window(selection: Selection, letter: Mapping[Label, Letter]) -> Iterator[Formula]:
+    """`1[i < 3]`, where a delta does not hold wherever its indices exist."""
     place, label = selection.place, selection.label
-    if selection.table is not None or label is None:
-        return True
-    return (
-        selection.window == Selection.affine(place, label, selection.start, selection.step).window
-    )
+    if selection.table is not None or label not in letter:
+        return
+    natural = Selection.affine(place, label, selection.start, selection.step).window
+    for sign, end, limit in zip((">=", "<"), selection.window, natural, strict=True):
+        if end != limit:
+            yield Indicator(Compare(sign, letter[label], Number(end)))
 
 
-def _affine(start: int, step: int, letter: str | None) -> str:
-    """`i+2`, `6-i`, `2i+1`; a number where there is no letter."""
-    if letter is None:
-        return str(start)
-    size = "" if abs(step) == 1 else f"{abs(step)}" if len(letter) == 1 else f"{abs(step)}·"
-    if step < 0:
-        return f"{start or ''}-{size}{letter}"
-    return f"{size}{letter}{start:+d}" if start else f"{size}{letter}"
-
-
-def _spell(axes: Axes, alphabet: str, spare: str) -> tuple[tuple[str, ...], ...]:
+def _spell(axes: Axes, alphabet: str, spare: str) -> Spelt:
     """A letter for each digit; an axis without digits keeps its place in the alphabet."""
     letters: Iterator[str] = chain(alphabet, (f"{spare}{n}" for n in count(1)))
     spelled = []
     for axis in axes:
-        digits = [next(letters) for _ in range(max(len(axis), 1))]
-        spelled.append(tuple(digits[: len(axis)]))
+        texts = [next(letters) for _ in range(max(len(axis), 1))]
+        spelled.append(tuple(map(Letter, texts, sizes(axis))))
     return tuple(spelled)
 
 
-def number_text(number: complex) -> str:
-    """A coefficient: a whole number, a simple fraction, or four digits."""
+def _index(letters: Sequence[Letter]) -> Formula:
+    """The index of an axis: its letter, its digits, or 0 where it has none."""
+    if len(letters) == 1:
+        return letters[0]
+    return Digits(tuple(letters)) if letters else Number(0)
+
+
+def _shown(number: complex) -> complex:
+    """A coefficient as it is printed: whole, one part of a whole number, or to four digits."""
     if isinstance(number, complex):
-        return f"({number:.4g})"
-    if not isfinite(number):
-        return str(number)
-    if number == int(number):
-        return str(int(number))
+        return complex(f"{number:.4g}")
+    if not isfinite(number) or number == int(number):
+        return number
     inverse = 1 / number
     if abs(inverse) < 1e6 and abs(inverse - round(inverse)) < 1e-9 * abs(inverse):
-        return f"1/{round(inverse)}"
-    return f"{number:.4g}"
-
-
-def kronecker_text(terms: Terms, taken: Iterable[str] = ()) -> str | None:
-    """A sum of Kronecker products, one block a pair of axes in order; None where a term is none.
-
-    Args:
-        terms: the sum; its factors are leaves, with or without names.
-        taken: names that no letter may have.
-    """
-    names = factor_names(terms, taken)
-    text = ""
-    for place, term in enumerate(terms):
-        product = _kronecker_term(term, names)
-        if product is None:
-            return None
-        sign = "-" if is_negative(term.coefficient) else "+"
-        text += f" {sign} " if place else ("-" if sign == "-" else "")
-        number = coefficient_text(term.coefficient)
-        product = f"({product})" if number and "⊗" in product else product
-        text += " ".join([*number, product]).removesuffix(" 1")
-    return text or "0"
-
-
-def _kronecker_term(term: Term, names: dict[int, str]) -> str | None:
-    """Pair the axes of both sides in order so that every delta and factor stays within a pair."""
-    if term.selections:
-        return None
-    for pairs in _pairings(term.out, term.into):
-        left, parts = [f for f in term.factors if f.labels], []
-        for out, into in pairs:
-            mine = [f for f in left if {*f.labels} <= {*out, *into}]
-            left = [f for f in left if f not in mine]
-            parts.append(_block(out, into, mine, names))
-        if left or None in parts:
-            continue
-        product = " ⊗ ".join(part for part in parts if part and part != "1") or "1"
-        scalars = [names[f.node.index] for f in term.factors if not f.labels]  # type: ignore[attr-defined]
-        return " ".join([*scalars, product]).removesuffix(" 1")
-    return None
-
-
-def _pairings(out: Axes, into: Axes) -> Iterator[list[tuple[Axis, Axis]]]:
-    """Every way to pair the axes in order, axes of size one put in where one side has fewer."""
-    if any(len(axis) > 1 for axis in out + into):
-        return
-    rank = max(len(out), len(into))
-    for places in combinations(range(rank), min(len(out), len(into))):
-        shorter = dict(zip(places, out if len(out) < rank else into, strict=True))
-        padded = [shorter.get(place, ()) for place in range(rank)]
-        pairs = list(
-            zip(padded, into, strict=True) if len(out) < rank else zip(out, padded, strict=True)
-        )
-        deltas = {*labels_of(out)} & {*labels_of(into)}
-        if all(({*a, *b} & deltas) <= ({*a} & {*b}) for a, b in pairs):
-            yield pairs
-
-
-def _block(out: Axis, into: Axis, factors: Sequence[Factor], names: dict[int, str]) -> str | None:
-    """One pair of axes as a matrix."""
-    if out and out == into:
-        if not factors:
-            return f"I{str(out[0].size).translate(SUBSCRIPTS)}"
-        inside = " ⊙ ".join(names[f.node.index] for f in factors if isinstance(f.node, Leaf))
-        return f"diag({inside})"
-    if {*out} & {*into}:
-        return None
-    if not factors:
-        shape = "×".join(str(axis[0].size if axis else 1) for axis in (out, into))
-        return "1" if shape == "1×1" else f"𝟏({shape})"
-    if len(factors) > 1:
-        return _outer(out, into, factors, names)
-    (factor,) = factors
-    assert isinstance(factor.node, Leaf)
-    name = names[factor.node.index]
-    if factor.labels == (*out, *into) and out and into:
-        return name
-    if factor.labels == (*into, *out) and out and into:
-        return f"{name}ᵀ"
-    return _outer(out, into, factors, names)
-
-
-def _outer(out: Axis, into: Axis, factors: Sequence[Factor], names: dict[int, str]) -> str | None:
-    """A column times a row."""
-    column = [names[f.node.index] for f in factors if f.labels == out and isinstance(f.node, Leaf)]
-    row = [names[f.node.index] for f in factors if f.labels == into and isinstance(f.node, Leaf)]
-    if len(column) + len(row) < len(factors) or len(column) > 1 or len(row) > 1:
-        return None
-    left = column[0] if column else (f"𝟏{str(out[0].size).translate(SUBSCRIPTS)}" if out else "")
-    right = (
-        f"{row[0]}ᵀ" if row else (f"𝟏{str(into[0].size).translate(SUBSCRIPTS)}ᵀ" if into else "")
-    )
-    return f"{left} {right}".strip()
+        return number
+    return float(f"{number:.4g}")

@@ -40,6 +40,8 @@ from layouts.show.symbols import SUBSCRIPTS, SUPERSCRIPTS, number_text
 Alphabet = Literal["unicode", "ascii"]
 # What stands for a word on paper.
 SIGNS = {"sigmoid": "σ"}
+# A name that would be read as a sum over letters.
+_READS_AS_SUM = re.compile(r"Σ_.*|sum_([^\W\d_][0-9]*)+")
 
 
 def text(formula: Formula, alphabet: Alphabet = "unicode", width: int | None = None) -> str:
@@ -195,7 +197,7 @@ def _common(node: Formula, texts: Sequence[str]) -> str:
     """What both alphabets write alike."""
     match node:
         case Name(text) | Letter(text):
-            return text
+            return f"({text})" if _READS_AS_SUM.fullmatch(text) else text
         case Number(value):
             return number_text(value)
         case Digits():
@@ -203,7 +205,7 @@ def _common(node: Formula, texts: Sequence[str]) -> str:
         case Quotient():
             return f"{texts[0]} / {texts[1]}"
         case View(_, entries):
-            return f"{texts[0]}[{', '.join(entries)}]"
+            return _indexed(texts[0], [", ".join(entries)])
         case Compare(sign):
             return f"{texts[0]} {sign} {texts[1]}"
         case Indicator():
@@ -246,6 +248,8 @@ def _called(function: str, texts: Sequence[str], options: Sequence[tuple[str, ob
 
 
 def _indexed(array: str, indices: Sequence[str]) -> str:
+    """`X[l,j]`; an array called δ stands in parentheses, since `δ[i,k]` is a delta."""
+    array = f"({array})" if array in ("δ", "delta") else array
     return f"{array}[{','.join(indices)}]" if indices else array
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts.errors import LayoutError
+from layouts.linearize import Linearized
 from layouts.plan import Plan
 from layouts.streaming.identity import identity_of, picked
 from layouts.streaming.planning import part_of
@@ -63,39 +64,15 @@ def stream(
 
     @wraps(fun)
     def stream_of_fun(*args: Any, **kwargs: Any) -> Stream:
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
-            raise LayoutError(
-                "the arguments of stream",
-                "arrays",
-                "tracers of jit, grad or vmap",
-                "call it outside, or compute under layouts.jacobian(memory_limit=...)",
-            )
-        # Blocks are computed later, when the caller may have written into NumPy arrays.
-        args, kwargs = jax.tree.map(
-            lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, (args, kwargs)
-        )
+        args, kwargs = _kept(args, kwargs)
         linearized = linearize_call(fun, argnums, args, kwargs, holomorphic)
-        graph = linearized.graph
-        into = picked(args, argnums)
-        out = jax.eval_shape(lambda: fun(*args, **kwargs))
-        dtypes = dict(zip(graph.inputs, map(jnp.result_type, jax.tree.leaves(into)), strict=True))
-        of_complex = any(jnp.issubdtype(dtype, jnp.complexfloating) for dtype in dtypes.values())
+        into, out = picked(args, argnums), jax.eval_shape(lambda: fun(*args, **kwargs))
+        near, far = (out, into) if axis == "out" else (into, out)
+        dtypes = list(map(jnp.result_type, jax.tree.leaves(into)))
+        of_complex = any(jnp.issubdtype(dtype, jnp.complexfloating) for dtype in dtypes)
         # As in `jacobian`: a real function of complex inputs has rows alone.
         chosen = "reverse" if order == "auto" and of_complex and not holomorphic else order
-        (near, vertices), (far, others) = (out, graph.outputs), (into, graph.inputs)
-        if axis == "in":
-            (near, vertices), (far, others) = (far, others), (near, vertices)
-
-        def end_of(leaf: str, vertex: int) -> End:
-            shape = graph.shapes[vertex]
-            types = [dtypes[other if axis == "out" else vertex] for other in others]
-            whole = _wholes(axis, prod(shape), [graph.shapes[n] for n in others], types)
-            if not prod(shape):
-                return End(leaf, shape, whole, None)
-            part = part_of(linearized, axis, vertex, dtypes, chosen, memory_limit)
-            return End(leaf, shape, whole, part)
-
-        ends = tuple(map(end_of, _paths(near), vertices))
+        ends = _ends(linearized, axis, _paths(near), dtypes, chosen, memory_limit)
         used = {index for end in ends if end.part for index in end.part.used}
         names = leaf_names(fun, args, range(len(args)))
         programs = [end.part.jaxpr for end in ends if end.part]
@@ -120,6 +97,51 @@ def _check(axis: str, memory_limit: int) -> None:
         raise LayoutError(
             "memory_limit", "a whole number of bytes", repr(memory_limit), "pass 2**30 for 1 GiB"
         )
+
+
+def _kept(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments for later: arrays that nobody else writes into."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
+        raise LayoutError(
+            "the arguments of stream",
+            "arrays",
+            "tracers of jit, grad or vmap",
+            "call it outside, or compute under layouts.jacobian(memory_limit=...)",
+        )
+    # Blocks are computed later, when the caller may have written into NumPy arrays.
+    return jax.tree.map(
+        lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, (args, kwargs)
+    )
+
+
+def _ends(
+    linearized: Linearized,
+    axis: str,
+    paths: Sequence[str],
+    dtypes: Sequence[Any],
+    order: str | Plan,
+    memory_limit: int,
+) -> tuple[End, ...]:
+    """Each output ("out") or input ("in") with the program of its blocks.
+
+    `dtypes` are those of the inputs.
+    """
+    graph = linearized.graph
+    kinds = dict(zip(graph.inputs, dtypes, strict=True))
+    vertices, others = graph.outputs, graph.inputs
+    if axis == "in":
+        vertices, others = others, vertices
+
+    def end_of(leaf: str, vertex: int) -> End:
+        shape, beside = graph.shapes[vertex], [graph.shapes[other] for other in others]
+        types = [kinds[other if axis == "out" else vertex] for other in others]
+        whole = _wholes(axis, prod(shape), beside, types)
+        if not prod(shape):
+            return End(leaf, shape, whole, None)
+        part = part_of(linearized, axis, vertex, kinds, order, memory_limit)
+        return End(leaf, shape, whole, part)
+
+    return tuple(map(end_of, paths, vertices))
 
 
 def _wholes(

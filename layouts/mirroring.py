@@ -1,0 +1,146 @@
+"""Hessians that are symmetric in every bit, where their terms are seen to be.
+
+`Σ_n d[n] X[n,i] X[n,k]` is symmetric, but `(d X)ᵀ X` as computed is so to rounding only. Where a
+term is the product of the same arrays when its two sides are exchanged, it is written as half of
+itself and half of its transpose. And of the Hessian by two arguments one block is the other turned.
+Nothing is taken for granted: a user's own derivative rules need not be symmetric at all.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from layouts.algebra import add_factors
+from layouts.axes import Label
+from layouts.nodes import Add, Contract, Node
+from layouts.program import schedule
+from layouts.terms import Factor, Term, Terms
+
+# The terms from each input to each output.
+Results = dict[tuple[int, int], Terms]
+
+Labels = tuple[Label, ...]
+
+
+def mirrored(results: Results, inputs: Sequence[int], outputs: Sequence[int]) -> Results:
+    """The Jacobian of a gradient, each block that is seen to be symmetric exactly so.
+
+    Args:
+        results: the terms from each input to each output of the gradient.
+        inputs: the arrays differentiated by.
+        outputs: the gradients of one scalar by each of them, in the same order.
+
+    Example:
+        >>> from layouts.axes import fresh_axes, labels_of
+        >>> from layouts.nodes import Contract, Leaf
+        >>> x, w = Leaf((7, 3), 4, index=0), Leaf((7,), 4, index=1)
+        >>> wx = Contract((7, 3), 4, (w, x), ((0,), (0, 1)), (0, 1), (7, 3))
+        >>> gram = Contract((3, 3), 4, (wx, x), ((0, 1), (0, 2)), (1, 2), (7, 3, 3))
+        >>> i, k = fresh_axes((3, 3))
+        >>> term = Term((i,), (k,), (Factor(gram, labels_of((i, k))),))
+        >>> ((found,),) = mirrored({(0, 1): (term,)}, [0], [1]).values()
+        >>> found.factors[0].node.coefficients
+        (0.5, 0.5)
+    """
+    nodes = [f.node for terms in results.values() for term in terms for f in term.factors]
+    seen = _Expressions(schedule(nodes)[1])
+    found = dict(results)
+    for row, (first, out) in enumerate(zip(inputs, outputs, strict=True)):
+        found[first, out] = tuple(map(seen.balanced, results[first, out]))
+        for second, other in zip(inputs[:row], outputs[:row], strict=True):
+            turned = tuple(map(_turned, results[second, out]))
+            if seen.alike(turned, results[first, other]):
+                found[first, other] = turned
+    return found
+
+
+def _turned(term: Term) -> Term:
+    return replace(term, out=term.into, into=term.out)
+
+
+class _Expressions:
+    """What terms are the sums of products of: equal expressions are equal numbers."""
+
+    def __init__(self, place: dict[int, int]) -> None:
+        """Start with which nodes are equal, by `schedule`."""
+        self.place = place
+
+    def balanced(self, term: Term) -> Term:
+        """A term that is symmetric, with a value that is so in every bit."""
+        turned = _turned(term)
+        if len(term.factors) != 1 or self.of(term) is None or self.of(term) != self.of(turned):
+            return term
+        (factor,) = term.factors
+        names = dict(zip(turned.labels, term.labels, strict=True))
+        labels = tuple(names[label] for label in factor.labels)
+        if labels == factor.labels or self._is_square(factor.node):
+            return term
+        both = add_factors([factor, Factor(factor.node, labels)], [0.5, 0.5])
+        return replace(term, factors=(both,))
+
+    def _is_square(self, node: Node) -> bool:
+        """Whether it is an array times itself, entry by entry: a product of two commutes."""
+        plain = isinstance(node, Contract) and not node.summed and len(node.operands) == 2
+        return plain and len({self.place[id(operand)] for operand in node.operands}) == 1
+
+    def alike(self, one: Terms, other: Terms) -> bool:
+        """Whether two sums of terms are seen to be equal."""
+        found = [Counter(map(self.of, terms)) for terms in (one, other)]
+        return None not in found[0] and found[0] == found[1]
+
+    def of(self, term: Term) -> Any:
+        """A term's matching and what it is the sum of, however multiplied; None if unclear."""
+        number = {label: place for place, label in enumerate(term.labels)}
+        found: list[Any] = []
+        for coefficient, factors in _summands(term):
+            atoms: list[tuple[int, list[int]]] = []
+            fresh = count(len(number))
+            for node, labels in factors:
+                self._multiply(node, [number[n] for n in labels], fresh, atoms)
+            found.append((coefficient, _product(atoms, len(number))))
+        if any(product is None for _, product in found):
+            return None
+        return term.pattern, frozenset(Counter(found).items())
+
+    def _multiply(self, node: Node, names: list[int], fresh: Iterator[int], atoms: list) -> None:
+        """List the arrays that a node is the product of, each with what runs along its axes."""
+        if not isinstance(node, Contract):
+            atoms.append((self.place[id(node)], names))
+            return
+        index = dict(zip(node.output, names, strict=True))
+        for operand, own in zip(node.operands, node.indices, strict=True):
+            for n in own:
+                if n not in index:
+                    index[n] = next(fresh)
+            self._multiply(operand, [index[n] for n in own], fresh, atoms)
+
+
+def _summands(term: Term) -> Iterator[tuple[complex, list[tuple[Node, Labels]]]]:
+    """The products that a term is the sum of, each with its number."""
+    pending = [(term.coefficient, [(f.node, f.labels) for f in term.factors])]
+    while pending:
+        coefficient, factors = pending.pop()
+        node, labels = factors[0] if len(factors) == 1 else (None, ())
+        if not isinstance(node, Add):
+            yield coefficient, factors
+            continue
+        for operand, index, number in zip(
+            node.operands, node.indices, node.coefficients, strict=True
+        ):
+            pending.append((coefficient * number, [(operand, tuple(labels[n] for n in index))]))
+
+
+def _product(atoms: Sequence[tuple[int, list[int]]], free: int) -> Any:
+    """Arrays with the indices along their axes; those that are summed known by where they stand."""
+    ends: dict[int, list[tuple[int, int]]] = {}
+    for node, names in atoms:
+        for axis, name in enumerate(names):
+            if name >= free:
+                ends.setdefault(name, []).append((node, axis))
+    summed = {name: tuple(sorted(where)) for name, where in ends.items()}
+    if len(set(summed.values())) < len(summed):
+        return None  # sums that cannot be told apart
+    known = [(node, tuple(summed.get(name, name) for name in names)) for node, names in atoms]
+    return frozenset(Counter(known).items())

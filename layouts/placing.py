@@ -1,0 +1,144 @@
+"""Terms with few entries put at their places in an array of zeros, where masks would test all."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from math import prod
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from layouts.nodes import Indices, Mask
+from layouts.parts import Part, expand
+
+# Measured on CPUs: placing is worth it where so many zeros stand for each entry, in arrays of at
+# most SMALL entries and in larger ones. Fewer do for several terms whose entries stand in runs.
+LEAST, SMALL = 2**12, 2**18
+ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
+
+
+def placed(parts: Sequence[Part]) -> jax.Array:
+    """The sum of terms on the same digits, each at its places in zeros."""
+    parts = _joined(parts)
+    total = jnp.zeros(parts[0].shape, jnp.result_type(*(part.array for part in parts)))
+    return reduce(_put, parts, total)
+
+
+def worth_placing(parts: Sequence[Part]) -> bool:
+    """Whether terms have so few entries, at places that can be listed."""
+    whole = prod(parts[0].shape)
+    if whole < LEAST or any(_selections(part) is None for part in parts):
+        return False
+    if all(part.value is None for part in parts):  # ones have no dtype of their own
+        return False
+    counts = [_entries(part) for part in parts]
+    if len(parts) > 1 and all(map(_runs, parts)):
+        return ZEROS_BESIDE_RUNS * max(counts) <= whole
+    return (ZEROS_IN_SMALL if whole <= SMALL else ZEROS_IN_LARGE) * sum(counts) <= whole
+
+
+def _entries(part: Part) -> int:
+    held = {mask.place for mask in _selections(part) or ()}
+    return prod(part.pattern.extents[n] for n in part.first if n not in held)
+
+
+def _runs(part: Part) -> bool:
+    """Whether its entries stand in runs: deltas alone tie it, but not along the last digit."""
+    last = len(part.shape) - 1
+    return bool(part.deltas) and not part.pattern.masks and all(last not in d for d in part.deltas)
+
+
+def _selections(part: Part) -> list[Mask] | None:
+    """Its selections, each telling a place that its array does not know from labels; else None."""
+    known = part.pattern.value or ()
+    found = [_turned(mask) if mask.place in known else mask for mask in part.pattern.masks]
+    places = [mask.place for mask in found if mask is not None]
+    labels = {n for mask in found if mask is not None for n in mask.labels}
+    apart = len({*places}) == len(found) and labels.isdisjoint(places)
+    if None in found or not apart or not {*places, *labels} <= part.first.keys():
+        return None
+    return None if any(place in known for place in places) else [m for m in found if m is not None]
+
+
+def _turned(mask: Mask) -> Mask | None:
+    """The same selection with the label told from the place; None where it cannot be."""
+    if mask.table or abs(mask.step) != 1 or len(mask.labels) != 1:
+        return None
+    ends = [mask.start + mask.step * label for label in (mask.window[0], mask.window[1] - 1)]
+    return Mask(
+        mask.labels[0],
+        (mask.place,),
+        -mask.step * mask.start,
+        mask.step,
+        (min(ends), max(ends) + 1),
+        False,
+    )
+
+
+def _listed(part: Part, selections: Sequence[Mask]) -> list[int]:
+    """The indices that are listed: those that stand at several digits, and labels."""
+    digits = part.pattern.digits
+    tied = [digits[place] for place, _ in part.deltas]
+    labels = [n for mask in selections for n in mask.labels]
+    places = {mask.place for mask in selections}
+    return [n for n in dict.fromkeys((*tied, *labels)) if n not in places]
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Terms at the same places as one: their entries are added before they are placed."""
+    found: dict[tuple, Part] = {}
+    for part in parts:
+        pattern = part.pattern
+        key = (pattern.digits, pattern.masks, *map(id, part.tables))
+        found[key] = _both(found[key], part) if key in found else part
+    return list(found.values())
+
+
+def _both(one: Part, other: Part) -> Part:
+    """The sum of two terms at the same places, over the indices of both."""
+    listed = [part.pattern.value or () for part in (one, other)]
+    union = tuple(sorted({*listed[0], *listed[1]}, key=one.pattern.digits.index))
+    arrays = (expand(part.array, n, union) for part, n in zip((one, other), listed, strict=True))
+    pattern = replace(one.pattern, value=union, coefficient=1)
+    return Part(pattern, operator.add(*arrays), one.tables)
+
+
+def _put(total: jax.Array, part: Part) -> jax.Array:
+    """Add a term's entries at their places: a run for each value of the indices that are listed."""
+    selections = _selections(part)
+    assert selections is not None
+    pattern, listed = part.pattern, _listed(part, selections)
+    spread = tuple(pattern.extents[n] for n in listed)
+    places = {n: lax.broadcasted_iota(np.int32, spread, axis) for axis, n in enumerate(listed)}
+    for mask, table in zip(selections, part.tables, strict=True):
+        places[mask.place] = _places(mask, table, places, listed, pattern.extents[mask.place])
+    at = tuple(places.get(n, slice(None)) for n in pattern.digits)
+    rest = [n for n in pattern.digits if n not in places]
+    stand = [place for place, n in enumerate(pattern.digits) if n in places]
+    # NumPy's rule: what is listed comes first, or in its place where it stands together.
+    before = stand[0] if stand[-1] - stand[0] == len(stand) - 1 else 0
+    order = (*rest[:before], *listed, *rest[before:])
+    entries = expand(part.array, pattern.value or (), order)
+    entries = jnp.broadcast_to(entries, [pattern.extents[n] for n in order])
+    dtype = jnp.result_type(total, entries)
+    found = total.astype(dtype).at[at]
+    return found.add(entries.astype(dtype), mode="drop", unique_indices=True)
+
+
+def _places(
+    mask: Mask,
+    table: jax.Array | None,
+    labels: dict[int, jax.Array],
+    listed: Indices | Sequence[int],
+    extent: int,
+) -> jax.Array:
+    """The place of each label; past the end where it has none."""
+    if table is not None:
+        shape = next(iter(labels.values())).shape
+        return jnp.broadcast_to(expand(table.astype(np.int32), mask.labels, tuple(listed)), shape)
+    label = labels[mask.labels[0]]
+    inside = (label >= mask.window[0]) & (label < mask.window[1])
+    return jnp.where(inside, mask.start + mask.step * label, extent)

@@ -1,0 +1,91 @@
+"""Hessians that are symmetric in every bit, where their terms show that they are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from layouts import hessian
+
+RANDOM = np.random.default_rng(11)
+
+
+def drawn(*shape):
+    return jnp.asarray(RANDOM.normal(size=shape))
+
+
+X, Y, R = drawn(61, 13), drawn(61), drawn(7, 11)
+
+
+def logistic(w, b):
+    z = X @ w + b
+    return jnp.mean(jnp.logaddexp(0.0, z) - jax.nn.sigmoid(Y) * z)
+
+
+def factors(U, V):
+    return jnp.sum((U @ V.T - R) ** 2)
+
+
+CASES = [
+    (logistic, (drawn(13), drawn())),
+    (factors, (drawn(7, 3), drawn(11, 3))),
+]
+
+
+@pytest.mark.parametrize(("function", "args"), CASES, ids=["logistic", "factors"])
+@pytest.mark.parametrize("structured", [False, True])
+def test_blocks_are_turned_exactly(function, args, structured):
+    """`H_ij` is `H_jiᵀ`, and `H_ii` its own transpose, to the last bit, compiled too."""
+    found = hessian(function, (0, 1), structured=structured)(*args)
+    compiled = jax.jit(hessian(function, (0, 1)))(*args)
+    wanted = jax.hessian(function, (0, 1))(*args)
+    for i, first in enumerate(args):
+        for j, second in enumerate(args):
+            blocks = [found[i][j], found[j][i]]
+            block, other = [b.dense() if structured else b for b in blocks]
+            np.testing.assert_allclose(block, wanted[i][j], atol=1e-10)
+            sides = first.size, second.size
+            np.testing.assert_array_equal(block.reshape(sides), other.reshape(sides[::-1]).T)
+            block, other = compiled[i][j], compiled[j][i]
+            np.testing.assert_array_equal(block.reshape(sides), other.reshape(sides[::-1]).T)
+
+
+def test_a_rule_of_the_users_own_need_not_be_symmetric():
+    """What JAX gives is given, where a derivative rule is none of a derivative."""
+
+    @jax.custom_jvp
+    def odd(x):
+        return x
+
+    odd.defjvps(lambda tangent, ans, x: tangent * x[::-1])
+    x = drawn(5)
+
+    def energy(x):
+        return jnp.sum(odd(x) ** 3 * jnp.arange(1.0, 6.0))
+
+    wanted = jax.hessian(energy)(x)
+    assert not np.allclose(wanted, wanted.T)
+    np.testing.assert_allclose(hessian(energy)(x), wanted, atol=1e-12)
+
+
+def test_a_vector_valued_function_keeps_its_own_axes():
+    """Its second derivatives are no square matrix, and nothing is turned."""
+
+    def function(x):
+        return jnp.outer(jnp.sin(x[:3]), x).sum(1)
+
+    x = drawn(5)
+    np.testing.assert_allclose(hessian(function)(x), jax.hessian(function)(x), atol=1e-12)
+
+
+def test_blocks_have_the_dtype_of_their_gradient():
+    """As `jax.hessian` has it, which pushes forward: the first argument's, not the second's."""
+
+    def energy(a, b):
+        return jnp.sum(a.astype(float) * b) ** 3
+
+    a, b = drawn(3).astype(jnp.float32), drawn(3)
+    found, wanted = (of(energy, (0, 1))(a, b) for of in (hessian, jax.hessian))
+    for row, its in zip(found, wanted, strict=True):
+        assert [block.dtype for block in row] == [block.dtype for block in its]
+        np.testing.assert_allclose(row, its, rtol=1e-5)
