@@ -10,7 +10,7 @@ from math import prod
 import jax
 
 from layouts.derivation.partials import IN, OUT, Axes, Letters, Local, itself, local
-from layouts.derivation.tracing import Program, Vertex
+from layouts.derivation.vertices import Program, Vertex
 from layouts.formulas.evaluating import evaluate
 from layouts.formulas.indexing import indexed
 from layouts.formulas.meaning import view_entry

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from layouts.axes import Axis, Label
 from layouts.derivation.spreading import spread
-from layouts.derivation.tracing import Vertex, place_name
+from layouts.derivation.tracing import place_name
+from layouts.derivation.vertices import Vertex
 from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.summands import Summand, combined
 from layouts.formulas.tree import (

@@ -11,8 +11,8 @@ from layouts.derivation.chain import Chain
 from layouts.derivation.folding import folded
 from layouts.derivation.partials import Axes
 from layouts.derivation.steps import Derivation, Step
-from layouts.derivation.tracing import Program, Vertex
 from layouts.derivation.truth import Truth
+from layouts.derivation.vertices import Program, Vertex
 from layouts.formulas.abbreviating import abbreviated
 from layouts.formulas.in_numpy import in_numpy
 from layouts.formulas.indexing import moved_in

@@ -14,7 +14,7 @@ import numpy as np
 
 from layouts.conventions import Convention
 from layouts.conventions.convention import arrange_array
-from layouts.derivation.tracing import Program, Vertex, pull
+from layouts.derivation.vertices import Program, Vertex, pull
 from layouts.formulas.evaluating import evaluate, names
 from layouts.formulas.tree import Formula, Identity, Letter
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derivation.tracing import Vertex
+from layouts.derivation.vertices import Vertex
 from layouts.doctor.case import is_float
 from layouts.doctor.guesses import Guess, Point
 from layouts.errors import LayoutError

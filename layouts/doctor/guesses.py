@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derivation.tracing import Program
+from layouts.derivation.vertices import Program
 from layouts.derivation.writing import Writing
 from layouts.doctor.changes import MOST_ARRAYS, Change
 from layouts.doctor.hypotheses import Hypothesis, both

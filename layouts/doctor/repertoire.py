@@ -9,7 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from layouts.derivation.tracing import Program, trace
+from layouts.derivation.tracing import trace
+from layouts.derivation.vertices import Program
 from layouts.doctor.bench import Trial
 from layouts.doctor.case import Case, is_float
 from layouts.doctor.facts import Facts

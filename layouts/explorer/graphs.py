@@ -12,7 +12,7 @@ from typing import Literal
 import jax.numpy as jnp
 
 from layouts.derivation.partials import IN, OUT, Axes, Letters, itself, local
-from layouts.derivation.tracing import Vertex
+from layouts.derivation.vertices import Vertex
 from layouts.explorer import schema
 from layouts.explorer.subject import Subject
 from layouts.explorer.writing import written

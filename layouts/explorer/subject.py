@@ -21,7 +21,8 @@ import numpy as np
 from layouts.at_random import derivation, run
 from layouts.costs import CostReport
 from layouts.derivation import Derivation, derive
-from layouts.derivation.tracing import Program, trace
+from layouts.derivation.tracing import trace
+from layouts.derivation.vertices import Program
 from layouts.errors import LayoutError
 from layouts.exploration import Exploration, explore
 from layouts.explorer.asking import Asked
