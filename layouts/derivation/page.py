@@ -32,6 +32,7 @@ SPECIAL = {char: f"\\{char}" for char in "_&%#{}$"} | {
 }
 SPECIAL |= {letter: f"$\\{word}$" for letter, word in GREEK.items()}
 STYLE = """
+.layouts:has(.steps){max-width:none}
 .layouts .steps{display:grid;grid-template-columns:max-content max-content minmax(12em,1fr);
  column-gap:.3em;row-gap:.5em;align-items:baseline;overflow:auto hidden;padding:.2em 0}
 .layouts .steps .left{text-align:right;padding-left:1em}
