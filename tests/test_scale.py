@@ -125,7 +125,9 @@ def test_a_process_that_fails_says_why(monkeypatch):
 
 
 def test_a_run_has_a_limit():
-    with pytest.raises(ProcessLost, match="not done after 1 s: process 0 before it had joined"):
+    """It ends with how far each process was, which on a quick machine may have joined by then."""
+    far = r"process 0 (before it had joined|after '\w+')"
+    with pytest.raises(ProcessLost, match=rf"^.*not done after 1 s: {far}.*; all stopped"):
         launch(Run(limit_seconds=1))
 
 
