@@ -8,9 +8,10 @@ from dataclasses import replace
 from math import prod
 
 from layouts.axes import Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
-from layouts.following import follow, placed, settled
+from layouts.composing import compose_terms
+from layouts.following import placed
 from layouts.nodes import Add, Apply, Identity, Map, Mask, Node, Pattern, RealPart, Reshape, Write
-from layouts.products import contract, matrix_of, one_way, product, written_order
+from layouts.products import matrix_of, one_way, product
 from layouts.selection import Selection
 from layouts.terms import (
     Factor,
@@ -20,9 +21,7 @@ from layouts.terms import (
     matching,
     relabel,
     resolve,
-    resolve_factor,
     stored_size,
-    stripped,
 )
 
 # So many terms stay as they are; more become one where they store more than their entries, and
@@ -91,73 +90,6 @@ def compose(left: Terms, right: Terms) -> Terms:
 def _has_no_matrix(terms: Terms) -> bool:
     matrices = (matrix_of(factor.node) for term in terms for factor in term.factors)
     return any(m.operator.no_matrix for m in matrices if m is not None and m.operator is not None)
-
-
-def compose_terms(left: Term, right: Term) -> Term:
-    """Compose two terms: unite the labels of the axes between them, sum those left over."""
-    left, right, bridges = _in_common_labels(left, right)
-    factors = [*left.factors, *right.factors, *bridges]
-    kept = {*labels_of(left.out), *labels_of(right.into)}
-    meeting = dict.fromkeys(labels_of(left.into + right.out))
-    middle = [label for label in meeting if label not in kept]
-    tied = follow(kept, middle, factors, [*left.selections, *right.selections])
-    if any(selection.empty for selection in tied.selections):
-        return Term(left.out, right.into, (), 0)
-    kept |= tied.hidden
-    carried = dict.fromkeys(label for factor in tied.factors for label in factor.labels)
-    middle = [*dict.fromkeys((*tied.middle, *(n for n in carried if n not in kept)))]
-    coefficient = left.coefficient * right.coefficient * size({*middle} - carried.keys())
-    order = written_order(left.out, right.into, [*middle, *tied.hidden])
-    results = contract(tied.factors, kept, order)
-    return stripped(settled(Term(left.out, right.into, results, coefficient, tied.selections)))
-
-
-def _in_common_labels(left: Term, right: Term) -> tuple[Term, Term, list[Factor]]:
-    """Both terms in the same labels where they meet, and what it takes to tie the rest."""
-    if matched := _matched(left, right):
-        return left, matched, []
-    if not {*left.labels}.isdisjoint(right.labels):
-        right = afresh(right)
-    meet = Unifier()
-    bridges = [
-        _bridge(a, b) for a, b in zip(left.into, right.out, strict=True) if not _meets(meet, a, b)
-    ]
-    left, right = resolve(left, meet), resolve(right, meet)
-    return left, right, [resolve_factor(bridge, meet) for bridge in bridges]
-
-
-def _matched(left: Term, right: Term) -> Term | None:
-    """The right term in the left one's labels, where the digits between them are the same.
-
-    None where a digit has to be split, or labels of the left term are one.
-    """
-    names: dict[Label, Label] = {}
-    for axis, other in zip(left.into, right.out, strict=True):
-        if len(axis) != len(other):
-            return None
-        for label, its in zip(axis, other, strict=True):
-            if label.size != its.size or names.setdefault(its, label) is not label:
-                return None
-    taken = {*left.labels}
-    for label in right.labels:
-        if label not in names:
-            names[label] = Label(label.size) if label in taken else label
-    return relabel(right, names)
-
-
-def _meets(meet: Unifier, left: Axis, right: Axis) -> bool:
-    """Unify two axes, leaving the unifier as it was where they have no common digits."""
-    before = dict(meet.bound)
-    if meet.unify(left, right):
-        return True
-    meet.bound = before
-    return False
-
-
-def _bridge(left: Axis, right: Axis) -> Factor:
-    """The identity matrix between two ways of numbering one axis that share no digits."""
-    labels = left + right
-    return Factor(Identity(sizes(labels), 4), labels)
 
 
 def combine(terms: Iterable[Term]) -> Terms:

@@ -8,9 +8,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from layouts.axes import Axes, Label, Unifier, labels_of, size, sizes
-from layouts.nodes import Node, OneHot, Reshape
+from layouts.nodes import Indices, Leaf, Node, OneHot, Reshape
 from layouts.selection import Selection
 
 
@@ -71,6 +72,59 @@ class Term:
             for axes in (self.out, self.into)
         ]
         return *sides, tuple(sorted(tied, key=lambda entry: entry[:2]))
+
+    @cached_property
+    def form(self) -> "Form":
+        """Everything but the arrays and the number, in numbers for labels."""
+        number = {label: place for place, label in enumerate(self.labels)}
+        return Form(
+            tuple([tuple([number[label] for label in axis]) for axis in self.out]),
+            tuple([tuple([number[label] for label in axis]) for axis in self.into]),
+            sizes(self.labels),
+            tuple([(tuple([number[n] for n in f.labels]), f.node.itemsize) for f in self.factors]),
+            tuple(
+                [
+                    (number[s.place], tuple([number[n] for n in s.labels]), *s.signature)
+                    for s in self.selections
+                ]
+            ),
+        )
+
+
+class Form(NamedTuple):
+    """What two terms share that differ in their arrays alone.
+
+    Attributes:
+        out: the output axes, in numbers for labels.
+        into: the input axes.
+        extents: the size of each label.
+        factors: the labels of each array, and the bytes of an entry.
+        selections: for each the place, the labels, and its signature.
+    """
+
+    out: tuple[Indices, ...]
+    into: tuple[Indices, ...]
+    extents: Indices
+    factors: tuple[tuple[Indices, int], ...]
+    selections: tuple[tuple, ...]
+
+    def example(self, first: int = 0) -> Term:
+        """A term of this form without tables, on leaves numbered from `first` on."""
+        names = [Label(extent) for extent in self.extents]
+
+        def named(labels: Indices) -> tuple[Label, ...]:
+            return tuple([names[n] for n in labels])
+
+        factors = []
+        for n, (numbers, itemsize) in enumerate(self.factors, first):
+            labels = named(numbers)
+            factors.append(Factor(Leaf(sizes(labels), itemsize, (), n), labels))
+        selections = tuple(
+            Selection(names[place], names[labels[0]], *moves, others=named(labels[1:]))
+            for place, labels, *moves in self.selections
+        )
+        axes = (tuple(map(named, side)) for side in (self.out, self.into))
+        return Term(*axes, tuple(factors), 1, selections)
 
 
 Terms = tuple[Term, ...]

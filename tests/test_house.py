@@ -16,6 +16,7 @@ PURE = [
     "algebra",
     "axes",
     "chains.bracketing",
+    "composing",
     "mesh.communication",
     "conventions",
     "derivation.folding",

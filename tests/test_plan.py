@@ -248,7 +248,7 @@ def test_a_search_ends_with_what_it_may_plan(monkeypatch):
     shapes = (31,), (31,), (37, 31), (2, 37), (37, 2), (29, 37)
     graph = graph_of(narrow, *itertools.starmap(struct, shapes), argnums=(0, 1))
     found = make_plan(graph)
-    monkeypatch.setattr(orders, "LEAST_SEARCHED", -1000)
+    monkeypatch.setattr(orders, "MOST_SEARCHED", -1000)
     left = make_plan(graph)
     assert found.name.startswith("greedy")
     assert left.name in ("forward", "reverse")

@@ -22,8 +22,9 @@ MOST_TERMS_IN_CHAIN = 6
 # The greedy order is left for forward or reverse at this many places.
 SWITCHES = 4
 
-# So many products are planned in search of a better order, however few the sweeps have.
-LEAST_SEARCHED = 100
+# So many products are planned in search of a better order: more have found none that is better
+# by a hundredth, in benchmarks of up to 600 edges.
+MOST_SEARCHED = 50
 
 
 def start(graph: Graph) -> Elimination:
@@ -70,12 +71,11 @@ def searched(state: Elimination, limit: Limit) -> Iterator[tuple[str, Eliminatio
 
     Greedy sees one step ahead and is lured into products that a sweep never makes. So it is stopped
     where free products end and at a few places after, and each time the rest is swept both ways.
-    An order that spends more than the limit is given up. The search ends where it has planned about
-    as many products as the sweeps before it.
+    An order that spends more than the limit is given up, and so is the search where it has planned
+    MOST_SEARCHED products beyond those of the sweeps.
     """
-    end, share = state.copy(), LEAST_SEARCHED + len(state.known) // 2
-    trail = list(_greedy(end, limit._replace(planned=len(state.known) + share)))
-    limit = limit._replace(planned=len(state.known) + share)
+    end, limit = state.copy(), limit._replace(planned=len(state.known) + MOST_SEARCHED)
+    trail = list(_greedy(end, limit))
     free = sum(price.multiplications == 0 for price, _ in trail)
     stops = {free + (len(trail) - free) * n // SWITCHES for n in range(SWITCHES)}
     for stop in sorted(stops - {len(trail)}):
