@@ -5,7 +5,7 @@ stand where and on their sizes, not on the arrays. Layers repeat, and so do the 
 products: a recipe is found for each pair, kept, and followed on the arrays at hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,9 @@ from layouts.selection import Selection
 from layouts.terms import Factor, Form, Term, afresh, relabel, resolve, resolve_factor, stripped
 
 MOST_KEPT = 2**14
+
+# A class of nodes, its fields before the operands, the numbers of these, and the fields after them.
+Step = tuple[Callable[..., Node], tuple, Indices, tuple]
 
 
 def compose_terms(left: Term, right: Term) -> Term:
@@ -55,8 +58,7 @@ class _Recipe:
 
     Attributes:
         fresh: the sizes of the labels that neither term has; they are numbered after theirs.
-        steps: the arrays computed from the terms' own, which they are numbered after: a class,
-            its fields before and after the operands, and which arrays those are.
+        steps: the arrays computed from the terms' own, which they are numbered after.
         factors: for each the array and the labels.
         selections: for each the place, the labels, and a selection to take the rest from.
         labels: all labels of the product.
@@ -68,7 +70,7 @@ class _Recipe:
     into: tuple[Indices, ...]
     coefficient: complex
     fresh: Indices
-    steps: tuple[tuple[type[Node], tuple, Indices, tuple], ...]
+    steps: tuple[Step, ...]
     factors: tuple[tuple[int, Indices], ...]
     selections: tuple[tuple[int, Indices, Selection], ...]
     labels: Indices
@@ -122,7 +124,8 @@ def _recipe(left: Form, right: Form) -> _Recipe:
         return tuple([number[label] for label in labels])
 
     ordered, place = schedule([factor.node for factor in product.factors])
-    arrays, steps = {}, []
+    arrays: dict[int, int] = {}
+    steps: list[Step] = []
     for n, node in enumerate(ordered):
         if isinstance(node, Leaf):
             arrays[n] = node.index

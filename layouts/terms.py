@@ -123,8 +123,8 @@ class Form(NamedTuple):
             Selection(names[place], names[labels[0]], *moves, others=named(labels[1:]))
             for place, labels, *moves in self.selections
         )
-        axes = (tuple(map(named, side)) for side in (self.out, self.into))
-        return Term(*axes, tuple(factors), 1, selections)
+        out, into = tuple(map(named, self.out)), tuple(map(named, self.into))
+        return Term(out, into, tuple(factors), 1, selections)
 
 
 Terms = tuple[Term, ...]

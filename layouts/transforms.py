@@ -4,7 +4,7 @@ import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import jax
@@ -77,63 +77,84 @@ def jacobian(
         >>> jacobian(lambda x: x * x)(jnp.array([1.0, 2.0, 3.0])).diagonal().tolist()
         [2.0, 4.0, 6.0]
     """
-    asked = (order, structured, memory_limit, out_sharding)
-    return _transform(fun, argnums, has_aux, holomorphic, allow_int, *asked)
+    asked = _Asked(
+        argnums, has_aux, holomorphic, allow_int, order, structured, memory_limit, out_sharding
+    )
+    return _transform(fun, asked)
 
 
-def _transform(
-    fun: Callable,
-    argnums: int | Sequence[int],
-    has_aux: bool,
-    holomorphic: bool,
-    allow_int: bool,
-    order: str | Plan,
-    structured: bool,
-    memory_limit: int | None,
-    out_sharding: Any,
-    symmetric: bool = False,
-) -> Callable:
-    """What `jacobian` returns; symmetric where `fun` is the gradient of a function."""
-    if memory_limit is not None and out_sharding is not None:
+@dataclass(frozen=True)
+class _Asked:
+    """What a caller of `jacobian` or `hessian` asks for, as they name it.
+
+    Attributes:
+        second: whether the function is the gradient of another, and its Jacobian a Hessian.
+    """
+
+    argnums: int | Sequence[int] = 0
+    has_aux: bool = False
+    holomorphic: bool = False
+    allow_int: bool = False
+    order: str | Plan = "auto"
+    structured: bool = False
+    memory_limit: int | None = None
+    out_sharding: Any = None
+    second: bool = False
+
+    def by_jax(self, fun: Callable) -> Callable:
+        """What JAX makes of the function."""
+        return jax.jacrev(fun, self.argnums, self.has_aux, self.holomorphic, self.allow_int)
+
+
+def _transform(fun: Callable, asked: _Asked) -> Callable:
+    """What `jacobian` returns."""
+    if asked.memory_limit is not None and asked.out_sharding is not None:
         raise LayoutError(
             "memory_limit",
             "no out_sharding beside it",
-            f"both, with out_sharding {out_sharding}",
+            f"both, with out_sharding {asked.out_sharding}",
             "blocks are for one device: split the result over a mesh, or compute it in blocks",
         )
-
-    def differentiate(asked: Any, lies: Mapping[int, Sharded], *args: Any, **kwargs: Any) -> Any:
-        if structured:  # so that a NumPy array is known again among the residuals, by its name
-            args = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, args)
-        call = _Call.of(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
-        if call is None:
-            # JAX refuses these arguments: let it say so in its own words.
-            return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
-        call = replace(call, second=symmetric)
-        linearized, aux = call.linearize()
-        if not call.accepts(linearized.value):
-            return jax.jacrev(fun, argnums, has_aux, holomorphic, allow_int)(*args, **kwargs)
-        shardings = call.shardings(linearized.value, asked, lies)
-        # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
-        chosen = "reverse" if order == "auto" and call.of_complex else order
-        plan, results = choose(linearized.graph, chosen)
-        blocks = None
-        if memory_limit is not None and not structured:
-            dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
-            blocks = budget.within(linearized.graph, results, chosen, dtypes, memory_limit)
-        if symmetric and not any(lying for row in shardings for lying in row):
-            results = _mirrored(linearized.graph, results)
-        leaves = call.leaves(linearized, plan, results, structured, blocks, shardings)
-        tree = call.assemble(leaves)
-        return (tree, aux) if has_aux else tree
-
-    across = across_devices(differentiate, out_sharding)
+    across = across_devices(partial(_differentiate, fun, asked), asked.out_sharding)
 
     @wraps(fun)
     def jacobian_of_fun(*args: Any, **kwargs: Any) -> Any:
         return across(*args, **kwargs)
 
     return jacobian_of_fun
+
+
+def _differentiate(
+    fun: Callable,
+    asked: _Asked,
+    out_sharding: Any,
+    lies: Mapping[int, Sharded],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """The Jacobian at some arguments, where these lie on a mesh as `lies` tells by their ids."""
+    if asked.structured:  # so that a NumPy array is known again among the residuals, by its name
+        args = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, args)
+    call = _Call.of(fun, asked, args, kwargs)
+    if call is None:
+        # JAX refuses these arguments: let it say so in its own words.
+        return asked.by_jax(fun)(*args, **kwargs)
+    linearized, aux = call.linearize()
+    if not call.accepts(linearized.value):
+        return asked.by_jax(fun)(*args, **kwargs)
+    shardings = call.shardings(linearized.value, out_sharding, lies)
+    # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
+    order = "reverse" if asked.order == "auto" and call.of_complex else asked.order
+    plan, results = choose(linearized.graph, order)
+    blocks = None
+    if asked.memory_limit is not None and not asked.structured:
+        dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
+        blocks = budget.within(linearized.graph, results, order, dtypes, asked.memory_limit)
+    elif asked.second and not any(lying for row in shardings for lying in row):
+        results = _mirrored(linearized.graph, results)
+    leaves = call.leaves(linearized, plan, results, blocks, shardings)
+    tree = call.assemble(leaves)
+    return (tree, aux) if asked.has_aux else tree
 
 
 def hessian(
@@ -170,16 +191,31 @@ def hessian(
         >>> hessian(lambda x: (x**3).sum())(jnp.array([1.0, 2.0])).tolist()
         [[6.0, 0.0], [0.0, 12.0]]
     """
-    gradient = jax.jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    asked = (order, structured, memory_limit, out_sharding)
-    return _transform(gradient, argnums, has_aux, holomorphic, False, *asked, symmetric=True)
+    first = _Asked(argnums, has_aux, holomorphic)
+    asked = _Asked(
+        argnums, has_aux, holomorphic, False, order, structured, memory_limit, out_sharding, True
+    )
+    return _transform(_gradient(fun, first), asked)
+
+
+def _gradient(fun: Callable, asked: _Asked) -> Callable:
+    """The function's gradient where its value is a scalar, else its Jacobian."""
+
+    @wraps(fun)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        try:
+            # Unlike `jax.jacrev` it pulls one cotangent back, not a batch of one.
+            return jax.grad(fun, asked.argnums, asked.has_aux, asked.holomorphic)(*args, **kwargs)
+        except TypeError:  # several outputs, or what JAX refuses
+            return asked.by_jax(fun)(*args, **kwargs)
+
+    return gradient
 
 
 def _mirrored(graph: Graph, results: Results) -> Results:
     """Symmetric blocks symmetric in every bit, where the function's value is a scalar."""
-    shapes = ([graph.shapes[n] for n in ends] for ends in (graph.inputs, graph.outputs))
-    same = operator.eq(*shapes)
-    return mirrored(results, graph.inputs, graph.outputs) if same else results
+    inputs, outputs = ([graph.shapes[n] for n in ends] for ends in (graph.inputs, graph.outputs))
+    return mirrored(results, graph.inputs, graph.outputs) if inputs == outputs else results
 
 
 def linearize_call(
@@ -194,10 +230,11 @@ def linearize_call(
     Raises:
         TypeError: where `jax.jacrev` raises it.
     """
-    call = _Call.of(fun, argnums, False, holomorphic, False, args, kwargs)
+    asked = _Asked(argnums, False, holomorphic)
+    call = _Call.of(fun, asked, args, kwargs)
     linearized = None if call is None else call.linearize()[0]
     if call is None or linearized is None or not call.accepts(linearized.value):
-        jax.jacrev(fun, argnums, holomorphic=holomorphic)(*args, **kwargs)
+        asked.by_jax(fun)(*args, **kwargs)
         raise TypeError("these arguments cannot be differentiated by")
     return linearized
 
@@ -207,29 +244,18 @@ class _Call:
     """One call of a Jacobian: the function, its arguments, and which leaves are differentiated."""
 
     fun: Callable
-    argnums: int | tuple[int, ...]
-    has_aux: bool
-    holomorphic: bool
+    asked: _Asked  # with the argnums counted from the first argument on
     args: tuple
     kwargs: dict
     dynamic: list[Any]
     treedef: Any
     names: list[str]
     outputs: list[Any]  # filled with the output's treedef by the trace
-    second: bool = False  # whether the function is a gradient, and its Jacobian a Hessian
 
     @classmethod
-    def of(
-        cls,
-        fun: Callable,
-        argnums: int | Sequence[int],
-        has_aux: bool,
-        holomorphic: bool,
-        allow_int: bool,
-        args: tuple,
-        kwargs: dict,
-    ) -> "_Call | None":
+    def of(cls, fun: Callable, asked: _Asked, args: tuple, kwargs: dict) -> "_Call | None":
         """Read the arguments; None where JAX would refuse them."""
+        argnums = asked.argnums
         alone = not isinstance(argnums, Sequence) or isinstance(argnums, str)
         numbers: tuple[Any, ...] = (argnums,) if alone else tuple(argnums)  # type: ignore[arg-type]
         if not all(hasattr(number, "__index__") for number in numbers):
@@ -241,11 +267,11 @@ class _Call:
         one = isinstance(argnums, int)  # a NumPy integer makes JAX return a tuple of one
         picked = args[numbers[0]] if one else tuple(args[n] for n in numbers)
         dynamic, treedef = jax.tree.flatten(picked)
-        if not all(_accepts_input(leaf, holomorphic, allow_int) for leaf in dynamic):
+        if not all(_accepts_input(leaf, asked) for leaf in dynamic):
             return None
-        kept = numbers[0] if one else numbers
+        asked = replace(asked, argnums=numbers[0] if one else numbers)
         names = leaf_names(fun, args, numbers)
-        return cls(fun, kept, has_aux, holomorphic, args, kwargs, dynamic, treedef, names, [])
+        return cls(fun, asked, args, kwargs, dynamic, treedef, names, [])
 
     @property
     def places(self) -> list[int]:
@@ -262,12 +288,12 @@ class _Call:
     def dtype(self, value: jax.Array, place: int) -> np.dtype:
         """A Jacobian's: its input's, as `jax.jacrev` has it; a Hessian's: its gradient's."""
         own = _dtype(self.dynamic[place])
-        return value.dtype if self.second and value.dtype.kind == own.kind else own
+        return value.dtype if self.asked.second and value.dtype.kind == own.kind else own
 
     @property
     def of_complex(self) -> bool:
         """Whether complex inputs go to real outputs, as `jax.jacrev` allows."""
-        return not self.holomorphic and any(
+        return not self.asked.holomorphic and any(
             jnp.issubdtype(dtype, jnp.complexfloating) for dtype in self.dtypes
         )
 
@@ -282,7 +308,7 @@ class _Call:
             )
         ]
         return linearize(
-            self.flat, primals, [self.names[n] for n in self.places], known, self.has_aux
+            self.flat, primals, [self.names[n] for n in self.places], known, self.asked.has_aux
         )
 
     def origin(self, plan: Plan) -> Origin:
@@ -295,8 +321,7 @@ class _Call:
             args, kwargs = jax.tree.unflatten(
                 treedef, [given.get(n, leaf) for n, leaf in enumerate(leaves)]
             )
-            kept = (self.fun, self.argnums, self.has_aux, self.holomorphic, True)
-            again = _Call.of(*kept, args, kwargs)
+            again = _Call.of(self.fun, replace(self.asked, allow_int=True), args, kwargs)
             assert again is not None
             linearized, _ = again.linearize()
             _, results = choose(linearized.graph, plan)
@@ -324,27 +349,27 @@ class _Call:
         for place, primal in zip(self.places, primals, strict=True):
             leaves[place] = primal
         picked = jax.tree.unflatten(self.treedef, leaves)
-        args = list(self.args)
-        if isinstance(self.argnums, int):
-            args[self.argnums] = picked
+        args, argnums, has_aux = list(self.args), self.asked.argnums, self.asked.has_aux
+        if isinstance(argnums, int):
+            args[argnums] = picked
         else:
-            for number, arg in zip(self.argnums, picked, strict=True):
+            for number, arg in zip(argnums, picked, strict=True):
                 args[number] = arg
         result = self.fun(*args, **self.kwargs)
-        if self.has_aux and not (isinstance(result, tuple | list) and len(result) == 2):
+        if has_aux and not (isinstance(result, tuple | list) and len(result) == 2):
             raise TypeError(
                 "expected function with aux output to return a two-element tuple, but got type "
                 f"{type(result)} with value {result!r}"
             )
-        result, aux = result if self.has_aux else (result, None)
+        result, aux = result if has_aux else (result, None)
         flat, treedef = jax.tree.flatten(result)
         self.outputs[:] = [treedef]
         flat = [jnp.asarray(leaf) for leaf in flat]
-        return (flat, aux) if self.has_aux else flat
+        return (flat, aux) if has_aux else flat
 
     def accepts(self, value: Sequence[jax.Array]) -> bool:
         """Whether JAX differentiates outputs of these dtypes."""
-        kind = jnp.complexfloating if self.holomorphic else jnp.floating
+        kind = jnp.complexfloating if self.asked.holomorphic else jnp.floating
         return all(jnp.issubdtype(leaf.dtype, kind) for leaf in value)
 
     def leaves(
@@ -352,7 +377,6 @@ class _Call:
         linearized: Linearized,
         plan: Plan,
         results: Results,
-        structured: bool,
         blocks: Sequence[budget.Blocks] | None,
         shardings: Sequence[Sequence[Sharded]],
     ) -> list[list[Any]]:
@@ -369,13 +393,13 @@ class _Call:
                     for source, place in zip(graph.inputs, places, strict=True)
                 ]
             )
-        elif structured:
+        elif self.asked.structured:
             found = iter(self.structured(linearized, results, lying))
         else:
             found = iter(self.dense(linearized, plan, results, lying))
         return [
             [
-                next(found) if place in places else self.trivial(value, leaf, structured, lying)
+                next(found) if place in places else self.trivial(value, leaf, lying)
                 for place, (leaf, lying) in enumerate(zip(self.dynamic, row, strict=True))
             ]
             for value, row in zip(linearized.value, shardings, strict=True)
@@ -433,10 +457,10 @@ class _Call:
             found = iter(sharding.resolved(asked, self.assemble(shapes), arrays, own))
         return [[next(found) for _ in row] for row in pairs]
 
-    def trivial(self, value: jax.Array, leaf: Any, structured: bool, lying: Sharded) -> Any:
+    def trivial(self, value: jax.Array, leaf: Any, lying: Sharded) -> Any:
         """By an integer, which `allow_int` lets stand: zeros of its own dtype, as JAX has it."""
         zero = Jacobian((), (), value.shape, jnp.shape(leaf), _dtype(leaf))
-        return zero if structured else _weak_as(leaf, zero.dense(out_sharding=lying))
+        return zero if self.asked.structured else _weak_as(leaf, zero.dense(out_sharding=lying))
 
     def assemble(self, leaves: list[list[Any]]) -> Any:
         """Put the leaves in the output's tree of the inputs' trees."""
@@ -485,16 +509,16 @@ def _dtype(leaf: Any) -> np.dtype:
     return jnp.result_type(leaf)
 
 
-def _accepts_input(leaf: Any, holomorphic: bool, allow_int: bool) -> bool:
+def _accepts_input(leaf: Any, asked: _Asked) -> bool:
     """Whether JAX differentiates by a leaf of this type."""
     try:
         dtype = _dtype(leaf)
     except TypeError:
         return False
-    if holomorphic:
+    if asked.holomorphic:
         return jnp.issubdtype(dtype, jnp.complexfloating)
     whole = jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
-    return jnp.issubdtype(dtype, jnp.inexact) or (whole and allow_int)
+    return jnp.issubdtype(dtype, jnp.inexact) or (whole and asked.allow_int)
 
 
 def leaf_names(fun: Callable, args: Sequence[Any], argnums: Sequence[int]) -> list[str]:
