@@ -187,19 +187,38 @@ def take(
     if by.table is None and new:
         moves = (axis, by.start, by.step, by.window, fill)
         return Take(sizes(result), node.itemsize, (node,), *moves), result
+    return read(node, labels, by, result, fill), result
+
+
+def read(
+    node: Node,
+    labels: tuple[Label, ...],
+    by: Selection,
+    output: tuple[Label, ...],
+    fill: int = 0,
+) -> Node:
+    """An array with the axis of `by.place` read at the places of a table.
+
+    Args:
+        node: the array.
+        labels: what its axes carry; a label of `by` may be among them.
+        by: the selection.
+        output: what the result's axes carry, in any order.
+        fill: what is read where there is no place.
+    """
     operands, indices, places, number = _reading(node, labels, by.place, fill)
     first = 1 + max(chain(*indices))
+    new = [label for label in by.labels if label not in labels]
     number |= {label: first + place for place, label in enumerate(new)}
-    taken = Take(
-        sizes(result),
+    return Take(
+        sizes(output),
         node.itemsize,
         (*operands, by.listed()),
         fill=fill,
         indices=(*indices, tuple(number[label] for label in by.labels)),
         places=(*places, number[by.place]),
-        output=tuple(number[label] for label in result),
+        output=tuple(number[label] for label in output),
     )
-    return taken, result
 
 
 def _reading(
