@@ -13,6 +13,7 @@ from jax import lax
 
 from layouts.nodes import Indices, Mask
 from layouts.parts import Part, expand
+from layouts.selection import moves_back
 
 # Measured on CPUs: placing is worth it where so many zeros stand for each entry, in arrays of at
 # most SMALL entries and in larger ones. Fewer do for several terms whose entries stand in runs.
@@ -60,12 +61,8 @@ def _turned(part: Part) -> Part:
 
 def _inverted(mask: Mask) -> Mask:
     """The same selection with the label told from the place; as it is where it cannot be."""
-    if mask.table or abs(mask.step) != 1:
-        return mask
-    ends = [mask.start + mask.step * label for label in (mask.window[0], mask.window[1] - 1)]
-    (label,) = mask.labels
-    window = (min(ends), max(ends) + 1)
-    return Mask(label, (mask.place,), -mask.step * mask.start, mask.step, window, False)
+    moves = None if mask.table else moves_back(mask.start, mask.step, mask.window)
+    return mask if moves is None else Mask(mask.labels[0], (mask.place,), *moves, False)
 
 
 def _listed(part: Part) -> bool:

@@ -98,11 +98,8 @@ class Selection:
 
     def inverted(self) -> "Selection | None":
         """The label by the place, where the step lets it be written so."""
-        if self.table is not None or abs(self.step) != 1:
-            return None
-        ends = [self.start + self.step * (n - (n == self.window[1])) for n in self.window]
-        window = (min(ends), max(ends) + 1)
-        return Selection.affine(self.label, self.place, -self.start * self.step, self.step, window)
+        moves = None if self.table is not None else moves_back(self.start, self.step, self.window)
+        return None if moves is None else Selection.affine(self.label, self.place, *moves)
 
     def listed_inverse(self) -> "Selection":
         """The label by the place as a table, where the places are steps apart."""
@@ -151,6 +148,21 @@ class Selection:
             node = Digit(table.shape, 4, (table,), below, base) if len(place) > 1 else table
             found.append(looked_up(digit, digits, node))
         return tuple(found)
+
+
+def moves_back(
+    start: int, step: int, window: tuple[int, int]
+) -> tuple[int, int, tuple[int, int]] | None:
+    """The label by the place: start, step and window; None where the step has no such inverse.
+
+    Example:
+        >>> moves_back(6, -1, (0, 5))  # of the places 6, 5, 4, 3, 2
+        (6, -1, (2, 7))
+    """
+    if abs(step) != 1:
+        return None
+    first, last = (start + step * label for label in window)
+    return -step * start, step, (first, last) if step == 1 else (last + 1, first + 1)
 
 
 def looked_up(place: Label, labels: Sequence[Label], table: Node) -> Selection:
