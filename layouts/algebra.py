@@ -18,7 +18,6 @@ from layouts.terms import (
     Term,
     Terms,
     afresh,
-    matching,
     relabel,
     resolve,
     stored_size,
@@ -124,7 +123,7 @@ class _Distinct:
     def _put(self, place: int, term: Term | None) -> None:
         self.terms[place] = term
         if term is not None:
-            places = self.alike.setdefault(matching(term), [])
+            places = self.alike.setdefault(term.pattern, [])
             places += [place] * (place not in places)
             if not term.selections:
                 places = self.without_selections.setdefault(_digits(term), [])
@@ -132,10 +131,10 @@ class _Distinct:
 
     def _like(self, term: Term) -> Iterator[tuple[int, Term, Term]]:
         """The terms of one matching with this one, both in the same labels."""
-        pattern = matching(term)
+        pattern = term.pattern
         for place in list(self.alike.get(pattern, ())):
             one = self.terms[place]
-            if one is not None and matching(one) == pattern:
+            if one is not None and one.pattern == pattern:
                 yield place, one, relabel(term, dict(zip(term.labels, one.labels, strict=True)))
         if term.selections:
             return
@@ -145,7 +144,7 @@ class _Distinct:
             for place in list(places):
                 one = self.terms[place]
                 refined = None if one is None else _refine(one, term)
-                if refined is not None and matching(refined[0]) == matching(refined[1]):
+                if refined is not None and refined[0].pattern == refined[1].pattern:
                     one, other = refined
                     names = dict(zip(other.labels, one.labels, strict=True))
                     yield place, one, relabel(other, names)

@@ -106,12 +106,18 @@ def parse(argv: Sequence[str], version: str) -> argparse.Namespace:
     return arguments
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose help keeps its own line breaks; so do the parsers of its commands."""
+
+    def __init__(self, **options: Any):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+
 def _parser(version: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="layouts",
         description="Jacobians: their terms, their layouts, their costs.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(
@@ -132,7 +138,6 @@ def _add_explore(commands: Any) -> None:
         description="Print a Jacobian's terms, the rule that pulls a cotangent back, its shape in "
         "each layout,\nand what it costs. Only shapes are needed, so sizes do not matter.",
         epilog=EXPLORE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_function(command)
     command.add_argument(
@@ -161,7 +166,6 @@ def _add_derive(commands: Any) -> None:
         "the deltas\napplied, the form with matrices, and the matrix in each layout. Each step is "
         "checked\nagainst JAX at random inputs.",
         epilog=DERIVE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_function(command)
     command.add_argument(
@@ -190,7 +194,6 @@ def _add_check(commands: Any) -> None:
         "If it is\nwrong, name the mistake that explains it, with the right formula beside the "
         "wrong one.",
         epilog=CHECK_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("function", help="an expression, or module:function")
     command.add_argument("backward", help="a formula, or module:function; see below")
@@ -216,7 +219,6 @@ def _add_serve(commands: Any) -> None:
         description="Serve a page on which a Jacobian can be seen, turned and touched, and open it "
         "in the\nbrowser. Its address is printed at once.",
         epilog=SERVE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_function(command, nargs="?")
     command.add_argument(
@@ -245,6 +247,5 @@ def _add_textbooks(commands: Any) -> None:
         help="whose layout is whose",
         description="Print how textbooks and tools write each derivative, as far as verified.",
         epilog=TEXTBOOKS_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("--json", action="store_true", help="print JSON")

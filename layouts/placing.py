@@ -13,6 +13,7 @@ from jax import lax
 
 from layouts.nodes import Indices, Mask
 from layouts.parts import Part, expand
+from layouts.selection import moves_back
 
 # Measured on CPUs: placing is worth it where so many zeros stand for each entry, in arrays of at
 # most SMALL entries and in larger ones. Fewer do for several terms whose entries stand in runs.
@@ -22,15 +23,15 @@ ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
 
 def placed(parts: Sequence[Part]) -> jax.Array:
     """The sum of terms on the same digits, each at its places in zeros."""
-    parts = _joined(parts)
+    parts = _joined([_turned(part) for part in parts])
     total = jnp.zeros(parts[0].shape, jnp.result_type(*(part.array for part in parts)))
     return reduce(_put, parts, total)
 
 
 def worth_placing(parts: Sequence[Part]) -> bool:
     """Whether terms have so few entries, at places that can be listed."""
-    whole = prod(parts[0].shape)
-    if whole < LEAST or any(_selections(part) is None for part in parts):
+    whole, parts = prod(parts[0].shape), [_turned(part) for part in parts]
+    if whole < LEAST or not all(map(_listed, parts)):
         return False
     if all(part.value is None for part in parts):  # ones have no dtype of their own
         return False
@@ -41,8 +42,8 @@ def worth_placing(parts: Sequence[Part]) -> bool:
 
 
 def _entries(part: Part) -> int:
-    held = {mask.place for mask in _selections(part) or ()}
-    return prod(part.pattern.extents[n] for n in part.first if n not in held)
+    told = {mask.place for mask in part.pattern.masks}
+    return prod(part.pattern.extents[n] for n in part.first if n not in told)
 
 
 def _runs(part: Part) -> bool:
@@ -51,39 +52,33 @@ def _runs(part: Part) -> bool:
     return bool(part.deltas) and not part.pattern.masks and all(last not in d for d in part.deltas)
 
 
-def _selections(part: Part) -> list[Mask] | None:
-    """Its selections, each telling a place that its array does not know from labels; else None."""
+def _turned(part: Part) -> Part:
+    """The same term; its selections tell places that its array does not know, where they can."""
     known = part.pattern.value or ()
-    found = [_turned(mask) if mask.place in known else mask for mask in part.pattern.masks]
-    places = [mask.place for mask in found if mask is not None]
-    labels = {n for mask in found if mask is not None for n in mask.labels}
-    apart = len({*places}) == len(found) and labels.isdisjoint(places)
-    if None in found or not apart or not {*places, *labels} <= part.first.keys():
-        return None
-    return None if any(place in known for place in places) else [m for m in found if m is not None]
+    masks = [_inverted(mask) if mask.place in known else mask for mask in part.pattern.masks]
+    return replace(part, pattern=replace(part.pattern, masks=tuple(masks)))
 
 
-def _turned(mask: Mask) -> Mask | None:
-    """The same selection with the label told from the place; None where it cannot be."""
-    if mask.table or abs(mask.step) != 1 or len(mask.labels) != 1:
-        return None
-    ends = [mask.start + mask.step * label for label in (mask.window[0], mask.window[1] - 1)]
-    return Mask(
-        mask.labels[0],
-        (mask.place,),
-        -mask.step * mask.start,
-        mask.step,
-        (min(ends), max(ends) + 1),
-        False,
-    )
+def _inverted(mask: Mask) -> Mask:
+    """The same selection with the label told from the place; as it is where it cannot be."""
+    moves = None if mask.table else moves_back(mask.start, mask.step, mask.window)
+    return mask if moves is None else Mask(mask.labels[0], (mask.place,), *moves, False)
 
 
-def _listed(part: Part, selections: Sequence[Mask]) -> list[int]:
-    """The indices that are listed: those that stand at several digits, and labels."""
-    digits = part.pattern.digits
-    tied = [digits[place] for place, _ in part.deltas]
-    labels = [n for mask in selections for n in mask.labels]
-    places = {mask.place for mask in selections}
+def _listed(part: Part) -> bool:
+    """Whether each of its selections tells another place, one that its array does not know."""
+    masks = part.pattern.masks
+    places, labels = {mask.place for mask in masks}, {n for mask in masks for n in mask.labels}
+    apart = len(places) == len(masks) and places.isdisjoint((*labels, *(part.pattern.value or ())))
+    return apart and places | labels <= part.first.keys()
+
+
+def _spread(part: Part) -> list[int]:
+    """The indices whose values are counted out: those that stand at several digits, and labels."""
+    pattern = part.pattern
+    tied = [pattern.digits[place] for place, _ in part.deltas]
+    labels = [n for mask in pattern.masks for n in mask.labels]
+    places = {mask.place for mask in pattern.masks}
     return [n for n in dict.fromkeys((*tied, *labels)) if n not in places]
 
 
@@ -108,12 +103,10 @@ def _both(one: Part, other: Part) -> Part:
 
 def _put(total: jax.Array, part: Part) -> jax.Array:
     """Add a term's entries at their places: a run for each value of the indices that are listed."""
-    selections = _selections(part)
-    assert selections is not None
-    pattern, listed = part.pattern, _listed(part, selections)
+    pattern, listed = part.pattern, _spread(part)
     spread = tuple(pattern.extents[n] for n in listed)
     places = {n: lax.broadcasted_iota(np.int32, spread, axis) for axis, n in enumerate(listed)}
-    for mask, table in zip(selections, part.tables, strict=True):
+    for mask, table in zip(pattern.masks, part.tables, strict=True):
         places[mask.place] = _places(mask, table, places, listed, pattern.extents[mask.place])
     at = tuple(places.get(n, slice(None)) for n in pattern.digits)
     rest = [n for n in pattern.digits if n not in places]

@@ -98,11 +98,8 @@ class Selection:
 
     def inverted(self) -> "Selection | None":
         """The label by the place, where the step lets it be written so."""
-        if self.table is not None or abs(self.step) != 1:
-            return None
-        ends = [self.start + self.step * (n - (n == self.window[1])) for n in self.window]
-        window = (min(ends), max(ends) + 1)
-        return Selection.affine(self.label, self.place, -self.start * self.step, self.step, window)
+        moves = None if self.table is not None else moves_back(self.start, self.step, self.window)
+        return None if moves is None else Selection.affine(self.label, self.place, *moves)
 
     def listed_inverse(self) -> "Selection":
         """The label by the place as a table, where the places are steps apart."""
@@ -153,6 +150,21 @@ class Selection:
         return tuple(found)
 
 
+def moves_back(
+    start: int, step: int, window: tuple[int, int]
+) -> tuple[int, int, tuple[int, int]] | None:
+    """The label by the place: start, step and window; None where the step has no such inverse.
+
+    Example:
+        >>> moves_back(6, -1, (0, 5))  # of the places 6, 5, 4, 3, 2
+        (6, -1, (2, 7))
+    """
+    if abs(step) != 1:
+        return None
+    first, last = (start + step * label for label in window)
+    return -step * start, step, (first, last) if step == 1 else (last + 1, first + 1)
+
+
 def looked_up(place: Label, labels: Sequence[Label], table: Node) -> Selection:
     """`place = table[labels]`; a table of no axes gets a label that it points from.
 
@@ -187,19 +199,38 @@ def take(
     if by.table is None and new:
         moves = (axis, by.start, by.step, by.window, fill)
         return Take(sizes(result), node.itemsize, (node,), *moves), result
+    return read(node, labels, by, result, fill), result
+
+
+def read(
+    node: Node,
+    labels: tuple[Label, ...],
+    by: Selection,
+    output: tuple[Label, ...],
+    fill: int = 0,
+) -> Node:
+    """An array with the axis of `by.place` read at the places of a table.
+
+    Args:
+        node: the array.
+        labels: what its axes carry; a label of `by` may be among them.
+        by: the selection.
+        output: what the result's axes carry, in any order.
+        fill: what is read where there is no place.
+    """
     operands, indices, places, number = _reading(node, labels, by.place, fill)
     first = 1 + max(chain(*indices))
+    new = [label for label in by.labels if label not in labels]
     number |= {label: first + place for place, label in enumerate(new)}
-    taken = Take(
-        sizes(result),
+    return Take(
+        sizes(output),
         node.itemsize,
         (*operands, by.listed()),
         fill=fill,
         indices=(*indices, tuple(number[label] for label in by.labels)),
         places=(*places, number[by.place]),
-        output=tuple(number[label] for label in result),
+        output=tuple(number[label] for label in output),
     )
-    return taken, result
 
 
 def _reading(

@@ -18,7 +18,7 @@ from layouts.mesh.sharding import Sharded
 from layouts.mesh.splitting import by_label
 from layouts.nodes import Leaf, Node, Reshape
 from layouts.products import settle
-from layouts.terms import Factor, Term, Terms, matching
+from layouts.terms import Factor, Term, Terms
 
 Arrays = tuple[jax.Array, ...]
 Shape = tuple[int, ...]
@@ -173,7 +173,7 @@ class Structure:
 def _encode(term: Term) -> tuple:
     """A term's structure as plain values."""
     number = {label: place for place, label in enumerate(term.labels)}
-    out, into, _ = matching(term)
+    out, into, _ = term.pattern
     factors = tuple(tuple(number[label] for label in factor.labels) for factor in term.factors)
     selections = tuple(
         (

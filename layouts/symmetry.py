@@ -7,11 +7,13 @@ This module imports no JAX.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from math import prod
 
-from layouts.nodes import Contract, Indices, Node, Shape, Take, Triangle
+from layouts.axes import Label, size
+from layouts.nodes import Contract, Node, Triangle
+from layouts.products import contract_node
 from layouts.program import schedule
+from layouts.selection import Selection, read, take
+from layouts.terms import Factor
 
 # From so many summed products on, an entry costs more to compute than to look up; and so many
 # places make enough pairs of equals.
@@ -46,107 +48,63 @@ def once(roots: Sequence[Node]) -> list[Node]:
 
 def _halved(node: Contract) -> Node:
     """A symmetric sum, computed for one of each pair of indices; else the node itself."""
-    found = [pair for n in range(len(node.operands)) if (pair := _pair(node, n)) is not None]
+    labels = [Label(extent) for extent in node.extents]
+    output = tuple(labels[n] for n in node.output)
+    operands = zip(node.operands, node.indices, strict=True)
+    factors = [Factor(operand, tuple(labels[n] for n in index)) for operand, index in operands]
+    found = [pair for factor in factors if (pair := _pair(factor, factors, output)) is not None]
     if not found:
         return node
-    pair = max(found, key=lambda pair: node.extents[pair.left])
-    extent, both = node.extents[pair.left], node.operands[pair.operand]
-    each = extent * (extent + 1) // 2
-    numbered = len(node.extents)  # the index of the pairs
-    extents = {**dict(enumerate(node.extents)), numbered: each}
-    own = tuple(numbered if n == pair.left else n for n in pair.indices)
-    halves = [_picked(both.operands[0], pair, _triangle((each,), extent, side)) for side in (0, 1)]
-    operands: list[Node] = [_contract(halves, (own, own), own, extents)]
-    indices = [own]
-    for n, (operand, index) in enumerate(zip(node.operands, node.indices, strict=True)):
-        if n != pair.operand:
-            operands.append(operand)
-            indices.append(index)
-    rest = tuple(n for n in node.output if n not in (pair.left, pair.right))
-    total = _contract(operands, indices, (numbered, *rest), extents)
-    table = _triangle((extent, extent), extent, None)
-    listed = ((numbered, *rest), (pair.left, pair.right))
-    return Take(
-        node.shape,
-        node.itemsize,
-        (total, table),
-        indices=listed,
-        places=(numbered,),
-        output=node.output,
-    )
+    pair = max(found, key=lambda pair: pair.left.size)
+    extent = pair.left.size
+    each = Label(extent * (extent + 1) // 2)  # runs over the pairs
+    lists = [Triangle((each.size,), 4, (), extent, side) for side in (0, 1)]
+    halves = [_taken(pair.one, Selection(pair.left, each, table=table)) for table in lists]
+    own = halves[0].labels
+    others = [factor for factor in factors if factor is not pair.both]
+    kept = (each, *(label for label in output if label not in (pair.left, pair.right)))
+    total = contract_node([Factor(contract_node(halves, own), own), *others], kept)
+    table = Triangle((extent, extent), 4, (), extent, None)
+    return read(total, kept, Selection(each, pair.left, table=table, others=(pair.right,)), output)
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """An operand that is an array times itself but for one axis.
+    """A factor that is an array times itself but for one axis.
 
     Attributes:
-        operand: which operand of the sum.
-        axis: the axis of the array that runs along two indices.
-        indices: the indices of the array where it stands first, as the sum has them.
-        left: the index of that axis there.
-        right: its index where the array stands a second time.
+        both: the factor.
+        one: the array, with the labels that it has where it stands first.
+        left: the label of that axis there.
+        right: its label where the array stands a second time.
     """
 
-    operand: int
-    axis: int
-    indices: Indices
-    left: int
-    right: int
+    both: Factor
+    one: Factor
+    left: Label
+    right: Label
 
 
-def _pair(node: Contract, operand: int) -> _Pair | None:
-    """The pair that an operand is made of, where the sum is symmetric in it and long enough."""
-    both, others = node.operands[operand], [*node.indices]
-    place = others.pop(operand)
+def _pair(factor: Factor, factors: Sequence[Factor], output: Sequence[Label]) -> _Pair | None:
+    """The pair that a factor is made of, where the sum is symmetric in it and long enough."""
+    both = factor.node
     if not isinstance(both, Contract) or both.summed or len(both.operands) != 2:
         return None
-    outer = dict(zip(both.output, place, strict=True))
+    outer = dict(zip(both.output, factor.labels, strict=True))
     left, right = (tuple(outer[n] for n in index) for index in both.indices)
-    apart = [axis for axis, (a, b) in enumerate(zip(left, right, strict=False)) if a != b]
+    apart = [(a, b) for a, b in zip(left, right, strict=False) if a != b]
     if both.operands[0] is not both.operands[1] or len(apart) != 1:
         return None
-    (axis,) = apart
-    ends = (left[axis], right[axis])
-    free = all(n in node.output and not any(n in index for index in others) for n in ends)
+    (ends,) = apart
+    elsewhere = {label for other in factors if other is not factor for label in other.labels}
+    free = all(label in output and label not in elsewhere for label in ends)
     if not free or len({*left, *right}) != len(left) + 1:
         return None
-    summed = prod(extent for n, extent in enumerate(node.extents) if n not in node.output)
-    large = summed >= LEAST_SUMMED and node.extents[ends[0]] >= LEAST_PLACES
-    return _Pair(operand, axis, left, *ends) if large else None
+    summed = size({*factor.labels, *elsewhere} - {*output})
+    large = summed >= LEAST_SUMMED and ends[0].size >= LEAST_PLACES
+    return _Pair(factor, Factor(both.operands[0], left), *ends) if large else None
 
 
-def _triangle(shape: Shape, extent: int, side: int | None) -> Triangle:
-    return Triangle(shape, 4, (), extent, side)
-
-
-def _picked(array: Node, pair: _Pair, table: Node) -> Take:
-    """The entries of an array at the listed places of the pair's axis."""
-    axes = tuple(range(len(array.shape)))
-    shape = (*array.shape[: pair.axis], table.size, *array.shape[pair.axis + 1 :])
-    listed = len(axes)
-    output = (*axes[: pair.axis], listed, *axes[pair.axis + 1 :])
-    return Take(
-        shape,
-        array.itemsize,
-        (array, table),
-        indices=(axes, (listed,)),
-        places=(pair.axis,),
-        output=output,
-    )
-
-
-def _contract(
-    operands: Sequence[Node], indices: Sequence[Indices], output: Indices, extents: dict[int, int]
-) -> Contract:
-    """A contraction whose indices are numbered anew, without gaps."""
-    used = dict.fromkeys(chain(*indices, output))
-    number = {n: place for place, n in enumerate(used)}
-    return Contract(
-        tuple(extents[n] for n in output),
-        max(operand.itemsize for operand in operands),
-        tuple(operands),
-        tuple(tuple(number[n] for n in index) for index in indices),
-        tuple(number[n] for n in output),
-        tuple(extents[n] for n in used),
-    )
+def _taken(factor: Factor, by: Selection) -> Factor:
+    """The entries of a factor at the places that a selection lists."""
+    return Factor(*take(factor.node, factor.labels, by))

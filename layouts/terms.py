@@ -61,7 +61,12 @@ class Term:
 
     @cached_property
     def pattern(self) -> tuple:
-        """What terms have in common that differ only in their factors; see `matching`."""
+        """What terms have in common that differ only in their factors.
+
+        Labels are numbered in the order of their first appearance, so that a number on both sides
+        is a delta: the sides of `δ[i,k] X[l,j]` are `(((0, 4),), ((1, 5),))` and
+        `(((0, 4),), ((2, 3),))`. Behind them stand the selections.
+        """
         number = {label: place for place, label in enumerate(self.labels)}
         tied = [
             (number[s.place], tuple([number[label] for label in s.labels]), s.signature)
@@ -151,11 +156,7 @@ def check(term: Term) -> None:
 
 
 def matching(term: Term) -> tuple:
-    """The term's pattern: terms with equal patterns differ only in their factors.
-
-    Labels are numbered in the order of their first appearance, so that a number on both sides is a
-    delta: `δ[i,k] X[l,j]` has the pattern `(((0, 4),), ((1, 5),)), (((0, 4),), ((2, 3),))`.
-    """
+    """The term's pattern."""
     return term.pattern
 
 

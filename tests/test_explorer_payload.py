@@ -318,14 +318,14 @@ def test_the_gradients_of_the_graph_are_jaxs(views, name):
     cotangent = np.random.default_rng(1).standard_normal(shape) if shape else np.ones(())
     known = dict(arrays)
     if shape:
-        known[f"d{subject.loss}/d{view['output']['name']}"] = cotangent
+        known[f"d{subject.program.loss}/d{view['output']['name']}"] = cotangent
     for vertex in reversed(view["graph"]["vertices"]):
         if vertex["gradient"]:
             formula = parse(vertex["gradient"]["text"])
             value = evaluate(formula, known)
-            known[f"d{subject.loss}/d{vertex['name']}"] = value
+            known[f"d{subject.program.loss}/d{vertex['name']}"] = value
     pulled = jax.vjp(asked.loaded.call, *subject.at(asked))[1](cotangent)[subject.place]
-    found = known[f"d{subject.loss}/d{subject.wrt}"]
+    found = known[f"d{subject.program.loss}/d{subject.wrt}"]
     np.testing.assert_allclose(np.reshape(found, pulled.shape), pulled, rtol=1e-9, atol=1e-12)
 
 

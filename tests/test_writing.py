@@ -97,6 +97,7 @@ SELECTED = {
     "turned, by place": [by_places(SIDE - 2, -1, (4, 99), 1)],
     "every second": [by_places(1, 2, (0, 60), 0)],
     "table": [by_places(0, 1, (0, SIDE), 0, True)],
+    "one shift, by label and by place": [by_places(5, 1, (3, 120), n) for n in (0, 1)],
     "two that meet": [by_places(5, 1, (3, 120), 0), by_places(SIDE - 2, -1, (4, 99), 1)],
 }
 

@@ -7,25 +7,12 @@ from itertools import pairwise
 from itertools import product as every
 from math import prod
 
-import jax
-
 from layouts.derivation.partials import IN, OUT, Axes, Letters, Local, itself, local
 from layouts.derivation.vertices import Program, Vertex
-from layouts.formulas.evaluating import evaluate
+from layouts.formulas.evaluating import shapes_of
 from layouts.formulas.indexing import indexed
-from layouts.formulas.meaning import view_entry
 from layouts.formulas.summands import Summand, combined
-from layouts.formulas.tree import (
-    Call,
-    Derivative,
-    Formula,
-    Identity,
-    Letter,
-    Name,
-    Number,
-    View,
-)
-from layouts.nodes import Shape
+from layouts.formulas.tree import Derivative, Letter, Name
 
 # With more ways to the output, more summands or more vertices, a derivative is written vertex by
 # vertex and not multiplied out.
@@ -55,14 +42,8 @@ class Chain:
         self.short = len(self._made()) <= MOST_VERTICES
         for vertex in reversed(self._made() if self.short else []):
             self.axes.setdefault(vertex.name, self.letters.fresh(vertex.shape))
-        self.shapes: dict[Formula, Shape] = {}
-        self.known: dict[str, jax.ShapeDtypeStruct] = {}
-        for vertex in program.vertices:
-            shape = jax.ShapeDtypeStruct(vertex.shape, vertex.dtype)
-            others = (f"d{vertex.name}", f"d{self._loss}/d{vertex.name}", self.dot(vertex))
-            self.known |= dict.fromkeys(others, shape)
-        for vertex in program.vertices:  # an input may be called dW
-            self.known[vertex.name] = jax.ShapeDtypeStruct(vertex.shape, vertex.dtype)
+        self.known = dict(program.structs)
+        self.shape_of = shapes_of(self.known)
         self.locals: dict[tuple[str, str], Local] = {}
 
     def gradient(self) -> tuple[Summand, ...] | None:
@@ -94,16 +75,11 @@ class Chain:
         """How many summands the paths' products have."""
         return sum(prod(len(self._written(*edge)) for edge in pairwise(path)) for path in paths)
 
-    @property
-    def _loss(self) -> str:
-        """A scalar output is the loss itself."""
-        return self.loss if self.out.shape else self.out.name
-
     def _made(self) -> list[Vertex]:
         return [vertex for vertex in self.program.vertices if vertex.formula is not None]
 
     def _gradient(self, vertex: Vertex) -> Derivative:
-        return Derivative(Name(self._loss), Name(vertex.name))
+        return Derivative(Name(self.loss), Name(vertex.name))
 
     def dot(self, vertex: Vertex) -> str:
         """What a vertex's tangent is called."""
@@ -161,21 +137,6 @@ class Chain:
         """The letters of the vertices in between, and the output's where a cotangent meets it."""
         inner = path[:-1] if start.factors else path[1:-1]
         return [n for name in inner for n in letters_of(self._axes(self.program.vertex(name)))]
-
-    def shape_of(self, formula: Formula) -> Shape:
-        """The shape of an array formula; nothing is computed."""
-        match formula:  # which may be larger than what can be evaluated
-            case Identity(size):
-                return size, size
-            case View(Identity(size), (entry,)):
-                rows = range(size)[view_entry(entry)]
-                return (size,) if isinstance(rows, int) else (len(rows), size)
-            case Call("one_hot", (table, Number(size)), ()):
-                return *self.shape_of(table), int(size.real)
-        if formula not in self.shapes:
-            found = jax.eval_shape(lambda arrays: evaluate(formula, arrays), self.known)
-            self.shapes[formula] = found.shape
-        return self.shapes[formula]
 
 
 def letters_of(letters: Axes) -> list[Letter]:

@@ -35,7 +35,7 @@ class Record(Chain):
     def __init__(self, program: Program, source: Vertex, truth: Truth | None = None):
         """Start without steps."""
         super().__init__(program, source)
-        self.truth = None if truth is None else truth.of(source, self.loss)
+        self.truth = None if truth is None else truth.of(source)
         self.checks: list[tuple] = []
         self.steps: list[Step] = []
         self.notes: list[str] = []
@@ -98,10 +98,8 @@ class Record(Chain):
         while waiting:
             names = {definition.sides[0] for definition in waiting}
             ready = next(d for d in waiting if names.isdisjoint(d.sides[1].walk()))
-            self.shapes[ready.sides[0]] = self.shape_of(ready.sides[1])
-            self.known[text(ready.sides[0])] = jax.ShapeDtypeStruct(
-                self.shapes[ready.sides[0]], self.out.dtype
-            )
+            shape = self.shape_of(ready.sides[1])
+            self.known[text(ready.sides[0])] = jax.ShapeDtypeStruct(shape, self.out.dtype)
             waiting.remove(ready)
             known.append(ready)
         return known

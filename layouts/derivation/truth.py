@@ -86,9 +86,9 @@ class Truth:
 
         return jax.jit(compute)(self.values, self.leaves)
 
-    def of(self, source: Vertex, loss: str) -> TrueOf:
+    def of(self, source: Vertex) -> TrueOf:
         """The true values of what is differentiated by one input."""
-        return TrueOf(self, source, loss if self.program.output.shape else self.program.output.name)
+        return TrueOf(self, source)
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,10 @@ class TrueOf:
     Attributes:
         shared: what is the same for all inputs.
         source: the input.
-        loss: how formulas call the scalar that the cotangent is the gradient of.
     """
 
     shared: Truth
     source: Vertex
-    loss: str
 
     @property
     def values(self) -> dict[str, Any]:
@@ -134,7 +132,7 @@ class TrueOf:
         """What formulas are evaluated with."""
         program = self.shared.program
         known = {f"d{child}/d{parent}": J for (child, parent), J in self.shared.locals.items()}
-        known |= {f"d{self.loss}/d{name}": G for name, G in self.gradients.items()}
+        known |= {f"d{program.loss}/d{name}": G for name, G in self.gradients.items()}
         known[f"d{program.output.name}"] = self.shared.cotangent
         known[program.tangent(self.source.name)] = self.tangent
         return {**known, **self.values}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -49,7 +50,9 @@ class Program:
 
     @property
     def loss(self) -> str:
-        """What the scalar that cotangents are gradients of is called: no vertex's name."""
+        """What the scalar that cotangents are gradients of is called; a scalar output is it."""
+        if not self.output.shape:
+            return self.output.name
         names = {vertex.name for vertex in self.vertices}
         return next(name for name in ("L", "E", "J", "loss") if name not in names)
 
@@ -57,6 +60,16 @@ class Program:
         """What a vertex's tangent is called: no vertex's name."""
         names = {vertex.name for vertex in self.vertices}
         return next(n for n in marked(name, "_dot") if n not in names)
+
+    @cached_property
+    def structs(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shape of every array that formulas name, gradients and tangents among them."""
+        own = {v.name: jax.ShapeDtypeStruct(v.shape, v.dtype) for v in self.vertices}
+        found: dict[str, jax.ShapeDtypeStruct] = {}
+        for name, struct in own.items():
+            others = (f"d{name}", f"d{self.loss}/d{name}", self.tangent(name))
+            found |= dict.fromkeys(others, struct)
+        return found | own  # an input may be called dW
 
     def vertex(self, name: str) -> Vertex:
         """A vertex by its name."""

@@ -144,7 +144,7 @@ class Writing(Record):
         form = matrix_form(summands, self._axes(vertex), self.shape_of)
         if form is None:
             self.notes.append(
-                f"∂{self._loss}/∂{vertex.name} has no form with matrices alone: its indices stand."
+                f"∂{self.loss}/∂{vertex.name} has no form with matrices alone: its indices stand."
             )
             return
         equation = Equation((self._gradient(vertex), form))

@@ -45,7 +45,7 @@ class _Drawing:
         self.made = [v for v in self.program.vertices if v.parents]
         self.pairs = [(child, self.known[p]) for child in self.made for p in child.parents]
         self.pulled: dict[str, list[tuple[str, Formula | None]]] = {}
-        self.loss = subject.loss
+        self.loss = subject.program.loss
         self.short = {f: Name(name) for name, f in subject.definitions.items()}
         self.note = ""
         if len(self.pairs) > MOST_EDGES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from graphlib import TopologicalSorter
 from math import prod
 from typing import Any, cast
@@ -27,7 +27,7 @@ from layouts.errors import LayoutError
 from layouts.exploration import Exploration, explore
 from layouts.explorer.asking import Asked
 from layouts.explorer.limits import MAX_JACOBIAN, check_accumulation, check_function
-from layouts.formulas.evaluating import evaluate
+from layouts.formulas.evaluating import evaluate, shapes_of
 from layouts.formulas.tree import Equation, Formula, Name
 from layouts.jacobian import Jacobian
 from layouts.linearize import Linearized
@@ -71,7 +71,6 @@ class Subject:
         self.call, self.inputs, self.wrt = call, inputs, wrt
         self.place = list(inputs).index(wrt)
         self._made: dict[tuple, Any] = {}
-        self._shapes_of: dict[Formula, Shape] = {}
         self.facts: Exploration = explore(call, inputs, wrt)
         self.derivation: Derivation = derivation(call, inputs, wrt, seed=None)
         self.costs: CostReport = cast(CostReport, self.facts.costs)  # it was traced without numbers
@@ -87,14 +86,17 @@ class Subject:
     @cached_property
     def program(self) -> Program:
         """The function as people see it."""
-        structs = [jax.ShapeDtypeStruct(shape, jnp.result_type(float)) for shape in self.shapes]
-        return trace(self.call, structs)
+        return trace(self.call, self._arguments)
 
     @cached_property
     def linearized(self) -> Linearized:
         """The graph of local Jacobians."""
-        structs = [jax.ShapeDtypeStruct(shape, jnp.result_type(float)) for shape in self.shapes]
-        return linearize_named(self.call, self.place, structs).linearized
+        return linearize_named(self.call, self.place, self._arguments).linearized
+
+    @property
+    def _arguments(self) -> list[jax.ShapeDtypeStruct]:
+        dtype = jnp.result_type(float)
+        return [jax.ShapeDtypeStruct(shape, dtype) for shape in self.shapes]
 
     def once(self, make: Callable[..., Any], *args: Any) -> Any:
         """What a function makes of this subject, which does not depend on values: made once."""
@@ -161,32 +163,17 @@ class Subject:
         return {name: found[name] for name in TopologicalSorter(made_of).static_order()}
 
     @cached_property
-    def loss(self) -> str:
-        """How formulas call the scalar that gradients are of; a scalar output is it."""
-        if not self.out_shape:
-            return self.out_name
-        taken = {vertex.name for vertex in self.program.vertices}
-        return next(name for name in ("L", "E", "J", "loss") if name not in taken)
-
-    @cached_property
     def structs(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The shape of every array that formulas name, gradients among them."""
-        found = {v.name: jax.ShapeDtypeStruct(v.shape, v.dtype) for v in self.program.vertices}
-        for vertex in self.program.vertices:
-            for name in (f"d{self.loss}/d{vertex.name}", f"{vertex.name}_dot"):
-                found[name] = found[vertex.name]
-        found[f"d{self.out_name}"] = found[self.out_name]
+        found = dict(self.program.structs)
         for name, formula in self.definitions.items():
-            shape = jax.eval_shape(lambda arrays, f=formula: evaluate(f, arrays), found)
-            found[name] = jax.ShapeDtypeStruct(shape.shape, shape.dtype)
+            found[name] = jax.eval_shape(partial(evaluate, formula), found)
         return found
 
-    def shape_of(self, formula: Formula) -> Shape:
-        """The shape of an array formula; nothing is computed."""
-        if formula not in self._shapes_of:
-            found = jax.eval_shape(lambda arrays: evaluate(formula, arrays), self.structs)
-            self._shapes_of[formula] = found.shape
-        return self._shapes_of[formula]
+    @cached_property
+    def shape_of(self) -> Callable[[Formula], Shape]:
+        """What tells the shape of an array formula."""
+        return shapes_of(self.structs)
 
     def spelt_out(self, formula: Formula) -> Formula:
         """The last side of a formula, of the inputs and the cotangent alone."""

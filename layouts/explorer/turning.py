@@ -244,7 +244,7 @@ class _Writer:
         paths = subject.program.paths(subject.wrt, MOST_PATHS)
         if not paths:
             return None
-        loss = subject.loss
+        loss = subject.program.loss
         # Of a scalar output, ∂L/∂z would mean two things: by z alone, and along every path.
         if not subject.out_shape and any(path[1] in other[2:] for path in paths for other in paths):
             return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,12 @@ from layouts.errors import LayoutError
 from layouts.formulas import tree
 from layouts.formulas.arrays import Arrays, array_of, indices_of, names, text_of
 from layouts.formulas.labelled import sized
-from layouts.formulas.meaning import Evaluator, size_of
+from layouts.formulas.meaning import Evaluator, size_of, view_entry
 from layouts.formulas.sizing import apart, free_letters, sizes, written
 from layouts.formulas.tree import Formula, Letter
+from layouts.nodes import Shape
 
-__all__ = ["evaluate", "names"]
+__all__ = ["evaluate", "names", "shapes_of"]
 
 
 def evaluate(
@@ -72,6 +74,35 @@ def evaluate(
             f"add {', '.join(lost)}, or sum over it",
         )
     return jnp.asarray(sized(value, [(n, size_of(n, found)) for n in wanted]).array)
+
+
+def shapes_of(known: Mapping[str, jax.ShapeDtypeStruct]) -> Callable[[Formula], Shape]:
+    """What tells the shape of an array formula; nothing is computed, and what was told is kept.
+
+    Args:
+        known: the arrays, by name; more may be added later.
+
+    Example:
+        >>> shape_of = shapes_of({"W": jax.ShapeDtypeStruct((2, 3), np.float32)})
+        >>> shape_of(tree.Transpose(tree.Name("W"))), shape_of(tree.Identity(10**9))
+        ((3, 2), (1000000000, 1000000000))
+    """
+
+    @cache
+    def shape_of(formula: Formula) -> Shape:
+        match formula:  # which may be larger than what can be evaluated
+            case tree.Name(text) if text in known:
+                return known[text].shape
+            case tree.Identity(size):
+                return size, size
+            case tree.View(tree.Identity(size), (entry,)):
+                rows = range(size)[view_entry(entry)]
+                return (size,) if isinstance(rows, int) else (len(rows), size)
+            case tree.Call("one_hot", (table, tree.Number(size)), ()):
+                return *shape_of(table), int(size.real)
+        return jax.eval_shape(partial(evaluate, formula), known).shape
+
+    return shape_of
 
 
 def _sizes(formula: Formula, lookup: Arrays, given: Mapping[str, int]) -> dict[str, int]:

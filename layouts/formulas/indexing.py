@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from layouts.formulas.offsets import placed, range_of
@@ -60,128 +61,165 @@ def index_form(
         >>> index_form(product, (i, j), shapes.get, lambda size: m).letters == (m,)
         True
     """
-    if not all(map(_within, letters, shape_of(formula))):
-        return _moved(formula, letters, shape_of, fresh) or indexed(formula, letters)
-
-    def inside(part: Formula) -> Formula:
-        shape = shape_of(part)
-        own = letters[len(letters) - len(shape) :] if len(shape) <= len(letters) else None
-        if own is None:
-            return Entry(part, tuple(Number(0) for _ in shape))
-        seen = [n if size != 1 else None for n, size in zip(own, shape, strict=True)]
-        return index_form(part, seen, shape_of, fresh)
-
-    match formula:
-        case Number():
-            return formula
-        case Transpose(of) if len(shape_of(of)) == 1 and len(letters) == 2:
-            return index_form(of, letters[1:], shape_of, fresh)
-        case Identity() if len(letters) == 2 and None not in letters:
-            return Delta(letters[0], letters[1])  # type: ignore[arg-type]
-        case Sum(coefficients, terms):
-            return Sum(coefficients, tuple(inside(term) for term in terms))
-        case Quotient(above, below):
-            return Quotient(inside(above), inside(below))
-        case Power(base, Number() as exponent):
-            return Power(inside(base), exponent)
-        case Call("broadcast_to", (of,), _) if len(shape_of(of)) <= len(letters):
-            return inside(of)
-        case Call("arange", (Number(),), ()) if len(letters) == 1:
-            return letters[0] or Number(0)
-        case Call("take_along_axis", (array, table), (("axis", int(axis)),)):
-            at = index_form(table, letters, shape_of, fresh)
-            return indexed(array, (*letters[:axis], at, *letters[axis + 1 :]))
-        case View(of, entries):
-            seen = _seen(letters, entries, shape_of(of))
-            if seen is not None:
-                return index_form(of, seen, shape_of, fresh)
-        case Call(function, (operand,), (), primes) if function in ELEMENTWISE:
-            return Call(function, (inside(operand),), (), primes)
-        case Call("sum", (of,), (("axis", int() | tuple() as axis),)) if len(shape_of(of)) > 2:
-            axes, free = {axis} if isinstance(axis, int) else {*axis}, iter(letters)
-            extents = enumerate(shape_of(of))
-            every = [
-                (fresh(size) if size > 1 else None) if n in axes else next(free)
-                for n, size in extents
-            ]
-            summed = tuple(n for a, n in enumerate(every) if a in axes and isinstance(n, Letter))
-            return Sigma(summed, index_form(of, every, shape_of, fresh))
-        case Product("entrywise", factors):
-            return Product("matrix", tuple(inside(factor) for factor in factors))
-        case Product("matrix", factors):
-            found = _chain(factors, letters, shape_of, fresh)
-            if found is not None:
-                return found
-    return _moved(formula, letters, shape_of, fresh) or indexed(formula, letters)
+    return _Indexing(shape_of, fresh).form(formula, letters)
 
 
-def _moved(
-    formula: Formula,
-    letters: Sequence[Index],
-    shape_of: Callable[[Formula], Shape],
-    fresh: Callable[[int], Letter],
-) -> Formula | None:
-    """What only moves entries, or multiplies those that lie in windows; None for all else."""
-    match formula:
-        case Transpose(of) if len(shape_of(of)) == len(letters) == 2:
-            return index_form(of, letters[::-1], shape_of, fresh)
-        case Call("transpose", (of,), (("axes", tuple() as axes),)):
-            order = [axes.index(axis) for axis in range(len(axes))]
-            return index_form(of, [letters[n] for n in order], shape_of, fresh)
-        case Call("pad", (of,), (("pad_width", tuple() as widths),)):
-            lows = [low for low, _ in widths]
-            starts = [placed([(1, n)], -low) for n, low in zip(letters, lows, strict=True)]
-            return index_form(of, starts, shape_of, fresh)
-        case Call("take", (array, table), (("axis", int(axis)),)):
-            looked = letters[axis : axis + len(shape_of(table))]
-            if not all(map(_within, looked, shape_of(table))):
-                return None
-            at = index_form(table, looked, shape_of, fresh)
-            inner = [*letters[:axis], at, *letters[axis + len(looked) :]]
-            if range_of(at) is None:  # it is looked up
-                return indexed(array, inner)
-            return index_form(array, inner, shape_of, fresh)
-        case View(of, entries):
-            seen = _seen(letters, entries, shape_of(of), whole=True)
-            return None if seen is None else index_form(of, seen, shape_of, fresh)
-        case Call("conv", (image, kernel), options):
-            window = Window.of(len(letters) - 2, dict(options))
-            each = window.groups == shape_of(image)[1] == shape_of(kernel)[0]
-            if window.groups > 1 and not each:
-                return None
-            return _convolved(image, kernel, window, letters, shape_of, fresh)
-    return None
+@dataclass(frozen=True)
+class _Indexing:
+    """Writes formulas entry by entry; see `index_form`."""
 
+    shape_of: Callable[[Formula], Shape]
+    fresh: Callable[[int], Letter]
 
-def _convolved(
-    image: Formula,
-    kernel: Formula,
-    window: Window,
-    letters: Sequence[Index],
-    shape_of: Callable[[Formula], Shape],
-    fresh: Callable[[int], Letter],
-) -> Formula:
-    """`Σ_kq W[j,k,q] X[i,k,s p + d q - l]`."""
-    sample, feature, *places = letters
-    own = [fresh(size) if size != 1 else None for size in shape_of(kernel)[1:2]]
-    channel = own[0] if window.groups == 1 else feature
-    on_image: list[Index] = [sample, channel]
-    on_kernel: list[Index] = [feature, own[0]]
-    summed = list(own)
-    sides = zip(places, shape_of(kernel)[2:], shape_of(image)[2:], strict=True)
-    steps = zip(window.strides, window.dilation, window.spread, window.padding, strict=True)
-    for (place, ours, theirs), (s, d, b, (low, _)) in zip(sides, steps, strict=True):
-        size = ours if b == 1 else theirs
-        inside = fresh(size) if size != 1 else None
-        summed.append(inside)
-        on_image.append(placed([(s, place), (d, inside)], -low) if b == 1 else inside)
-        on_kernel.append(inside if b == 1 else placed([(b, inside), (-s, place)], low))
-    factors = (
-        index_form(kernel, on_kernel, shape_of, fresh),
-        index_form(image, on_image, shape_of, fresh),
-    )
-    known = tuple(letter for letter in summed if letter is not None)
-    return Sigma(known, Product("matrix", factors)) if known else Product("matrix", factors)
+    def form(self, formula: Formula, letters: Sequence[Index]) -> Formula:
+        """Write an array formula with these letters."""
+        found = None
+        if all(map(_within, letters, self.shape_of(formula))):
+            found = (
+                self._entrywise(formula, letters)
+                or self._read(formula, letters)
+                or self._summed(formula, letters)
+            )
+        return found or self.moved(formula, letters) or indexed(formula, letters)
+
+    def _entrywise(self, formula: Formula, letters: Sequence[Index]) -> Formula | None:
+        """What is made of its operands entry by entry; None for all else."""
+
+        def inside(part: Formula) -> Formula:
+            shape = self.shape_of(part)
+            if len(shape) > len(letters):
+                return indexed(part, [None] * len(shape))
+            own = letters[len(letters) - len(shape) :]
+            seen = [n if size != 1 else None for n, size in zip(own, shape, strict=True)]
+            return self.form(part, seen)
+
+        match formula:
+            case Number():
+                return formula
+            case Sum(coefficients, terms):
+                return Sum(coefficients, tuple(inside(term) for term in terms))
+            case Quotient(above, below):
+                return Quotient(inside(above), inside(below))
+            case Power(base, Number() as exponent):
+                return Power(inside(base), exponent)
+            case Product("entrywise", factors):
+                return Product("matrix", tuple(inside(factor) for factor in factors))
+            case Call(function, (operand,), (), primes) if function in ELEMENTWISE:
+                return Call(function, (inside(operand),), (), primes)
+            case Call("broadcast_to", (of,), _) if len(self.shape_of(of)) <= len(letters):
+                return inside(of)
+        return None
+
+    def _read(self, formula: Formula, letters: Sequence[Index]) -> Formula | None:
+        """What its indices alone tell, or an array read at others; None for all else."""
+        match formula:
+            case Transpose(of) if len(self.shape_of(of)) == 1 and len(letters) == 2:
+                return self.form(of, letters[1:])
+            case Identity() if len(letters) == 2 and None not in letters:
+                return Delta(letters[0], letters[1])  # type: ignore[arg-type]
+            case Call("arange", (Number(),), ()) if len(letters) == 1:
+                return letters[0] or Number(0)
+            case Call("take_along_axis", (array, table), (("axis", int(axis)),)):
+                at = self.form(table, letters)
+                return indexed(array, (*letters[:axis], at, *letters[axis + 1 :]))
+            case View(of, entries):
+                seen = _seen(letters, entries, self.shape_of(of))
+                return None if seen is None else self.form(of, seen)
+        return None
+
+    def _summed(self, formula: Formula, letters: Sequence[Index]) -> Formula | None:
+        """What sums over axes; None for all else."""
+        match formula:
+            case Product("matrix", factors):
+                return self._chain(factors, letters)
+            case Call("sum", (of,), (("axis", int() | tuple() as axis),)):
+                shape, free = self.shape_of(of), iter(letters)
+                if len(shape) < 3:
+                    return None
+                axes = {axis} if isinstance(axis, int) else {*axis}
+                every = [
+                    self._own(size) if n in axes else next(free) for n, size in enumerate(shape)
+                ]
+                return _sum([n for a, n in enumerate(every) if a in axes], self.form(of, every))
+        return None
+
+    def moved(self, formula: Formula, letters: Sequence[Index]) -> Formula | None:
+        """What only moves entries, or multiplies those that lie in windows; None for all else."""
+        match formula:
+            case Transpose(of) if len(self.shape_of(of)) == len(letters) == 2:
+                return self.form(of, letters[::-1])
+            case Call("transpose", (of,), (("axes", tuple() as axes),)):
+                order = [axes.index(axis) for axis in range(len(axes))]
+                return self.form(of, [letters[n] for n in order])
+            case Call("pad", (of,), (("pad_width", tuple() as widths),)):
+                lows = [low for low, _ in widths]
+                starts = [placed([(1, n)], -low) for n, low in zip(letters, lows, strict=True)]
+                return self.form(of, starts)
+            case Call("take", (array, table), (("axis", int(axis)),)):
+                looked = letters[axis : axis + len(self.shape_of(table))]
+                if not all(map(_within, looked, self.shape_of(table))):
+                    return None
+                at = self.form(table, looked)
+                inner = [*letters[:axis], at, *letters[axis + len(looked) :]]
+                if range_of(at) is None:  # it is looked up
+                    return indexed(array, inner)
+                return self.form(array, inner)
+            case View(of, entries):
+                seen = _seen(letters, entries, self.shape_of(of), whole=True)
+                return None if seen is None else self.form(of, seen)
+            case Call("conv", (image, kernel), options):
+                window = Window.of(len(letters) - 2, dict(options))
+                each = window.groups == self.shape_of(image)[1] == self.shape_of(kernel)[0]
+                if window.groups > 1 and not each:
+                    return None
+                return self._convolved(image, kernel, window, letters)
+        return None
+
+    def _convolved(
+        self, image: Formula, kernel: Formula, window: Window, letters: Sequence[Index]
+    ) -> Formula:
+        """`Σ_kq W[j,k,q] X[i,k,s p + d q - l]`."""
+        sample, feature, *places = letters
+        own = self._own(self.shape_of(kernel)[1])
+        on_image: list[Index] = [sample, own if window.groups == 1 else feature]
+        on_kernel: list[Index] = [feature, own]
+        summed = [own]
+        sides = zip(places, self.shape_of(kernel)[2:], self.shape_of(image)[2:], strict=True)
+        steps = zip(window.strides, window.dilation, window.spread, window.padding, strict=True)
+        for (place, ours, theirs), (s, d, b, (low, _)) in zip(sides, steps, strict=True):
+            inside = self._own(ours if b == 1 else theirs)
+            summed.append(inside)
+            on_image.append(placed([(s, place), (d, inside)], -low) if b == 1 else inside)
+            on_kernel.append(inside if b == 1 else placed([(b, inside), (-s, place)], low))
+        factors = (self.form(kernel, on_kernel), self.form(image, on_image))
+        return _sum(summed, Product("matrix", factors))
+
+    def _chain(self, factors: Sequence[Formula], letters: Sequence[Index]) -> Formula | None:
+        """Scalars, then matrices that meet in letters which are summed over."""
+        shapes = [self.shape_of(factor) for factor in factors]
+        scalars = [f for f, shape in zip(factors, shapes, strict=True) if shape == ()]
+        arrays = [(f, shape) for f, shape in zip(factors, shapes, strict=True) if shape != ()]
+        if any(len(shape) > 2 for _, shape in arrays):
+            return None
+        ends = _ends(arrays, letters)
+        if arrays and ends is None:
+            return None
+        row, column = ends or (None, None)
+        parts: list[Formula] = [self.form(f, ()) for f in scalars]
+        summed: list[Index] = []
+        for place, (factor, shape) in enumerate(arrays):
+            last = place == len(arrays) - 1
+            after = column if last else self._own(shape[-1] if len(shape) == 2 else 1)
+            summed += [] if last else [after]
+            own = [row, after] if len(shape) == 2 else [row]
+            parts.append(self.form(factor, own))
+            row = after
+        whole = Product("matrix", tuple(parts)) if len(parts) > 1 else parts[0]
+        return _sum(summed, whole)
+
+    def _own(self, size: int) -> Letter | None:
+        """A new letter to sum over; None for an axis of one."""
+        return self.fresh(size) if size != 1 else None
 
 
 def moved_in(
@@ -199,7 +237,7 @@ def moved_in(
             if isinstance(array, View):
                 return index_form(array, indices, shape_of, fresh)
             if isinstance(array, Call):
-                return _moved(array, indices, shape_of, fresh) or formula
+                return _Indexing(shape_of, fresh).moved(array, indices) or formula
     return formula.rebuilt(lambda part: moved_in(part, shape_of, fresh))
 
 
@@ -212,6 +250,12 @@ def _within(index: Index, size: int) -> bool:
 def indexed(array: Formula, indices: Sequence[Formula | None]) -> Entry:
     """`X[l,j]`; an axis of size one is read at 0."""
     return Entry(array, tuple(Number(0) if index is None else index for index in indices))
+
+
+def _sum(letters: Sequence[Index], body: Formula) -> Formula:
+    """`Σ` over the letters that there are."""
+    found = tuple(letter for letter in letters if isinstance(letter, Letter))
+    return Sigma(found, body) if found else body
 
 
 def _seen(
@@ -243,38 +287,6 @@ def _seen(
         letter = given.pop(0)
         seen.append(letter if (start, step) == (0, 1) else placed([(step, letter)], start))
     return seen + given if len(seen) + len(given) == len(shape) else None
-
-
-def _chain(
-    factors: Sequence[Formula],
-    letters: Sequence[Index],
-    shape_of: Callable[[Formula], Shape],
-    fresh: Callable[[int], Letter],
-) -> Formula | None:
-    """Scalars, then matrices that meet in letters which are summed over."""
-    shapes = [shape_of(factor) for factor in factors]
-    scalars = [f for f, shape in zip(factors, shapes, strict=True) if shape == ()]
-    arrays = [(f, shape) for f, shape in zip(factors, shapes, strict=True) if shape != ()]
-    if any(len(shape) > 2 for _, shape in arrays):
-        return None
-    ends = _ends(arrays, letters)
-    if arrays and ends is None:
-        return None
-    row, column = ends or (None, None)
-    parts: list[Formula] = [index_form(f, (), shape_of, fresh) for f in scalars]
-    summed: list[Index] = []
-    for place, (factor, shape) in enumerate(arrays):
-        last = place == len(arrays) - 1
-        size = shape[-1] if len(shape) == 2 else 1
-        after = column if last else (fresh(size) if size != 1 else None)
-        if not last and after is not None:
-            summed.append(after)
-        own = [row, after] if len(shape) == 2 else [row]
-        parts.append(index_form(factor, own, shape_of, fresh))
-        row = after
-    whole = Product("matrix", tuple(parts)) if len(parts) > 1 else parts[0]
-    found = tuple(letter for letter in summed if isinstance(letter, Letter))
-    return Sigma(found, whole) if found else whole
 
 
 def _ends(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 
-from layouts.formulas.evaluating import evaluate
+from layouts.formulas.evaluating import shapes_of
 from layouts.formulas.kronecker import kronecker_form
 from layouts.formulas.matrices import matrix_form
 from layouts.formulas.summands import Summand
@@ -80,19 +79,10 @@ def _shape_of(
 ) -> Callable[[Formula], Shape]:
     """The shape of a formula of the arrays of terms; nothing is computed."""
     arrays = {**spelling.arrays, **(cotangents or {})}
-    kinds = {True: jnp.result_type(int), False: jnp.result_type(float)}
-    known = {
-        name: jax.ShapeDtypeStruct(shape, kinds[name in spelling.tables])
-        for name, shape in arrays.items()
-    }
-
-    @cache
-    def shape_of(formula: Formula) -> Shape:
-        if isinstance(formula, Name):
-            return arrays[formula.text]
-        return jax.eval_shape(partial(evaluate, formula), known).shape
-
-    return shape_of
+    kinds = {name: int if name in spelling.tables else float for name in arrays}
+    return shapes_of(
+        {n: jax.ShapeDtypeStruct(s, jnp.result_type(kinds[n])) for n, s in arrays.items()}
+    )
 
 
 def _axes(indices: Sequence[Formula]) -> tuple[Letter | None, ...] | None:

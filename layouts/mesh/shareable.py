@@ -129,45 +129,57 @@ def program_of(
     for pair, terms in results.items():
         source, target = pair
         t, s = graph.outputs.index(target), graph.inputs.index(source)
-        places: list[Place] = [("out", t, a) for a in range(len(graph.shapes[target]))]
-        places += [("in", s, a) for a in range(len(graph.shapes[source]))]
         shape = graph.shapes[target] + graph.shapes[source]
+        out, into = _axes("out", t, graph.shapes[target]), _axes("in", s, graph.shapes[source])
+        places = out + into
         sizes.update(zip(places, shape, strict=True))
         factors += [wanted for term in terms for wanted in _factors_of(term, pair, places)]
         node = _without_copy(write(terms, shape, itemsizes[s]))
         arrays.append(Wanted(node, pair, tuple(frozenset([place]) for place in places)))
-        for a, b in tied_axes(terms).items() if terms else ():
-            tied.setdefault(("out", t, a), set()).add(("in", s, b))
-    several = len(graph.outputs) > 1
-    called = {
-        place: f"output{f'[{place[1]}]' if several else ''} axis {place[2]}"
-        if place[0] == "out"
-        else f"{names[place[1]]} axis {place[2]}"
-        for place in sizes
-    }
+        for a, b in tied_axes(terms).items():
+            tied.setdefault(out[a], set()).add(into[b])
     own = {leaf.name: leaf for leaf in graph.leaves if leaf.name in arguments}
     free = count(1 + max((leaf.index for leaf in graph.leaves), default=0))
     inputs = {
         name: own.get(name) or Leaf(one.shape, one.itemsize, (), next(free), name)
         for name, one in arguments.items()
     }
-    lies: dict[str, dict[int, int]] = {}
-    for name, leaf in inputs.items():
-        for axis, place in arguments[name].lies.items():
-            lies.setdefault(axis, {})[leaf.index] = place
     evaluated = evaluate(list(inputs.values()), next(free))
     return Program(
         tuple(factors),
         tuple(arrays),
         sizes,
-        called,
-        {out: into.pop() for out, into in tied.items() if len(into) == 1},
+        {place: _called(place, names, len(graph.outputs) > 1) for place in sizes},
+        {one: others.pop() for one, others in tied.items() if len(others) == 1},
         tuple(own.values()),
-        lies,
+        _lies(inputs, arguments),
         tuple((a.nbytes, frozenset(a.lies)) for name, a in arguments.items() if name not in own),
         tuple(inputs.values()),
         tuple((leaf, evaluated[leaf.index]) for leaf in graph.leaves if leaf.name not in own),
     )
+
+
+def _axes(side: str, leaf: int, shape: Shape) -> list[Place]:
+    """The axes of one output or input."""
+    return [(side, leaf, axis) for axis in range(len(shape))]
+
+
+def _called(place: Place, names: Sequence[str], several: bool) -> str:
+    """What a table calls an axis, of the one output or of several."""
+    side, leaf, axis = place
+    output = f"output[{leaf}]" if several else "output"
+    return f"{output if side == 'out' else names[leaf]} axis {axis}"
+
+
+def _lies(
+    inputs: Mapping[str, Leaf], arguments: Mapping[str, Argument]
+) -> dict[str, dict[int, int]]:
+    """For each mesh axis and each leaf's index, the axis of the leaf that is split over it."""
+    found: dict[str, dict[int, int]] = {}
+    for name, leaf in inputs.items():
+        for axis, place in arguments[name].lies.items():
+            found.setdefault(axis, {})[leaf.index] = place
+    return found
 
 
 def _without_copy(node: Node) -> Node:
