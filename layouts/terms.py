@@ -125,8 +125,8 @@ class Form(NamedTuple):
             labels = named(numbers)
             factors.append(Factor(Leaf(sizes(labels), itemsize, (), n), labels))
         selections = tuple(
-            Selection(names[place], names[labels[0]], *moves, others=named(labels[1:]))
-            for place, labels, *moves in self.selections
+            Selection(names[place], names[labels[0]], start, step, window, None, named(labels[1:]))
+            for place, labels, start, step, window, _ in self.selections
         )
         out, into = tuple(map(named, self.out)), tuple(map(named, self.into))
         return Term(out, into, tuple(factors), 1, selections)
@@ -153,11 +153,6 @@ def check(term: Term) -> None:
             raise ValueError(f"factor of shape {factor.node.shape} labelled {factor.labels}")
         if not known.issuperset(factor.labels):
             raise ValueError(f"a factor of {term} carries a label that is on neither side")
-
-
-def matching(term: Term) -> tuple:
-    """The term's pattern."""
-    return term.pattern
 
 
 def resolve(term: Term, meet: Unifier) -> Term:

@@ -12,7 +12,7 @@ from layouts.axes import labels_of
 from layouts.graph import Graph
 from layouts.plan.elimination import NO_LIMIT, Elimination, Limit, Price, price_beyond
 from layouts.products import matrix_of
-from layouts.terms import Term, Terms, matching
+from layouts.terms import Term, Terms
 
 # Interval programming composes n³/6 pairs: a longer chain is left to the greedy order, and so is
 # one whose Jacobians have more terms than these.
@@ -174,15 +174,13 @@ class _Products:
 
 
 def _form(term: Term) -> tuple:
-    """What the price of a term's products depends on: its pattern, and what its arrays carry."""
-    number = {label: place for place, label in enumerate(term.labels)}
-    factors = []
+    """What the price of a term's products depends on: its form, and what its arrays are."""
+    arrays = []
     for factor in term.factors:
         matrix = matrix_of(factor.node)
         applied = None if matrix is None else (id(matrix.operator), matrix.target, matrix.source)
-        carried = tuple(number[label] for label in factor.labels)
-        factors.append((carried, factor.node.itemsize, type(factor.node), applied))
-    return matching(term), term.coefficient, tuple(factors)
+        arrays.append((type(factor.node), applied))
+    return term.form, term.coefficient, tuple(arrays)
 
 
 def _cheapest_split(
