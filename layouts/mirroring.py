@@ -1,22 +1,23 @@
-"""Hessians that are symmetric in every bit, where their terms are seen to be.
+"""Hessians that are symmetric in every bit.
 
-`Σ_n d[n] X[n,i] X[n,k]` is symmetric, but `(d X)ᵀ X` as computed is so to rounding only. Where a
-term is the product of the same arrays when its two sides are exchanged, it is written as half of
-itself and half of its transpose. And of the Hessian by two arguments one block is the other turned.
-Nothing is taken for granted: a user's own derivative rules need not be symmetric at all.
+`Σ_n d[n] X[n,i] X[n,k]` is symmetric, but `(d X)ᵀ X` as computed is so to rounding only. So of two
+entries that should be equal the mean stands for both, or the larger, and of the Hessian by two
+arguments one block is the other turned. That a term is symmetric is seen where it is the product of
+the same arrays when its two sides are exchanged. Else it has to be known of the function: a user's
+own derivative rules need not be symmetric at all.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import count
 from typing import Any
 
-from layouts.algebra import add_factors
 from layouts.axes import Label
+from layouts.balancing import balanced, exactly, turned
 from layouts.nodes import Add, Contract, Node
 from layouts.program import schedule
-from layouts.terms import Factor, Term, Terms
+from layouts.terms import Term, Terms
 
 # The terms from each input to each output.
 Results = dict[tuple[int, int], Terms]
@@ -24,17 +25,26 @@ Results = dict[tuple[int, int], Terms]
 Labels = tuple[Label, ...]
 
 
-def mirrored(results: Results, inputs: Sequence[int], outputs: Sequence[int]) -> Results:
-    """The Jacobian of a gradient, each block that is seen to be symmetric exactly so.
+def mirrored(
+    results: Results,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    known: Callable[[], bool] = lambda: False,
+    whole: bool = False,
+) -> Results:
+    """The Jacobian of a gradient, each block that is symmetric exactly so.
 
     Args:
         results: the terms from each input to each output of the gradient.
         inputs: the arrays differentiated by.
         outputs: the gradients of one scalar by each of them, in the same order.
+        known: whether the function's Hessian is known to be symmetric; asked where it is not seen.
+        whole: whether the terms are to be written out, so that their factors may be multiplied.
 
     Example:
         >>> from layouts.axes import fresh_axes, labels_of
         >>> from layouts.nodes import Contract, Leaf
+        >>> from layouts.terms import Factor
         >>> x, w = Leaf((7, 3), 4, index=0), Leaf((7,), 4, index=1)
         >>> wx = Contract((7, 3), 4, (w, x), ((0,), (0, 1)), (0, 1), (7, 3))
         >>> gram = Contract((3, 3), 4, (wx, x), ((0, 1), (0, 2)), (1, 2), (7, 3, 3))
@@ -45,19 +55,20 @@ def mirrored(results: Results, inputs: Sequence[int], outputs: Sequence[int]) ->
         (0.5, 0.5)
     """
     nodes = [f.node for terms in results.values() for term in terms for f in term.factors]
+    known = cache(known)
     seen = _Expressions(schedule(nodes)[1])
     found = dict(results)
     for row, (first, out) in enumerate(zip(inputs, outputs, strict=True)):
-        found[first, out] = tuple(map(seen.balanced, results[first, out]))
+        terms = results[first, out]
+        unseen = not all(map(seen.symmetric, terms)) and known()
+        found[first, out] = (
+            balanced(terms, seen.place, whole) if unseen else tuple(map(seen.balanced, terms))
+        )
         for second, other in zip(inputs[:row], outputs[:row], strict=True):
-            turned = tuple(map(_turned, results[second, out]))
-            if seen.alike(turned, results[first, other]):
-                found[first, other] = turned
+            mirror = tuple(map(turned, results[second, out]))
+            if seen.alike(mirror, results[first, other]) or known():
+                found[first, other] = mirror
     return found
-
-
-def _turned(term: Term) -> Term:
-    return replace(term, out=term.into, into=term.out)
 
 
 class _Expressions:
@@ -67,23 +78,14 @@ class _Expressions:
         """Start with which nodes are equal, by `schedule`."""
         self.place = place
 
+    def symmetric(self, term: Term) -> bool:
+        """Whether a term is seen to be symmetric."""
+        number = self.of(term)
+        return number is not None and number == self.of(turned(term))
+
     def balanced(self, term: Term) -> Term:
         """A term that is symmetric, with a value that is so in every bit."""
-        turned = _turned(term)
-        if len(term.factors) != 1 or self.of(term) is None or self.of(term) != self.of(turned):
-            return term
-        (factor,) = term.factors
-        names = dict(zip(turned.labels, term.labels, strict=True))
-        labels = tuple(names[label] for label in factor.labels)
-        if labels == factor.labels or self._is_square(factor.node):
-            return term
-        both = add_factors([factor, Factor(factor.node, labels)], [0.5, 0.5])
-        return replace(term, factors=(both,))
-
-    def _is_square(self, node: Node) -> bool:
-        """Whether it is an array times itself, entry by entry: a product of two commutes."""
-        plain = isinstance(node, Contract) and not node.summed and len(node.operands) == 2
-        return plain and len({self.place[id(operand)] for operand in node.operands}) == 1
+        return exactly(term, self.place) if self.symmetric(term) else term
 
     def alike(self, one: Terms, other: Terms) -> bool:
         """Whether two sums of terms are seen to be equal."""
@@ -91,7 +93,7 @@ class _Expressions:
         return None not in found[0] and found[0] == found[1]
 
     def of(self, term: Term) -> Any:
-        """A term's matching and what it is the sum of, however multiplied; None if unclear."""
+        """A term's pattern and what it is the sum of, however multiplied; None if unclear."""
         number = {label: place for place, label in enumerate(term.labels)}
         found: list[Any] = []
         for coefficient, factors in _summands(term):

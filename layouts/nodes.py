@@ -280,6 +280,11 @@ class RealPart(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Larger(Node):
+    """Of two arrays the larger, entry by entry: of two that are equal to rounding, either."""
+
+
+@dataclass(frozen=True, eq=False)
 class OneHot(Node):
     """A selection as a matrix of places × labels, where nothing better can be done with it."""
 

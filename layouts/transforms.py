@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from layouts import algebra, budget
+from layouts.custom_rules import by_own_rules
 from layouts.errors import LayoutError
 from layouts.graph import Graph
 from layouts.jacobian import Jacobian, Names, store
@@ -88,7 +89,7 @@ class _Asked:
     """What a caller of `jacobian` or `hessian` asks for, as they name it.
 
     Attributes:
-        second: whether the function is the gradient of another, and its Jacobian a Hessian.
+        second: the function whose gradient is differentiated, where a Hessian is meant.
     """
 
     argnums: int | Sequence[int] = 0
@@ -99,7 +100,7 @@ class _Asked:
     structured: bool = False
     memory_limit: int | None = None
     out_sharding: Any = None
-    second: bool = False
+    second: Callable | None = None
 
     def by_jax(self, fun: Callable) -> Callable:
         """What JAX makes of the function."""
@@ -150,8 +151,8 @@ def _differentiate(
     if asked.memory_limit is not None and not asked.structured:
         dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
         blocks = budget.within(linearized.graph, results, order, dtypes, asked.memory_limit)
-    elif asked.second and not any(lying for row in shardings for lying in row):
-        results = _mirrored(linearized.graph, results)
+    elif asked.second is not None and not any(lying for row in shardings for lying in row):
+        results = call.mirrored(linearized.graph, results)
     leaves = call.leaves(linearized, plan, results, blocks, shardings)
     tree = call.assemble(leaves)
     return (tree, aux) if asked.has_aux else tree
@@ -180,8 +181,10 @@ def hessian(
         memory_limit: as in `jacobian`.
         out_sharding: as in `jacobian`, for the axes of the gradient and then those of the input.
 
-    Where the terms show that they are symmetric, the result is so in every bit, and of the blocks
-    by two arguments one is the other turned.
+    The result is symmetric in every bit, and of the blocks by two arguments one is the other
+    turned. It is not where `fun` has a derivative rule of the user's own (`jax.custom_jvp`,
+    `jax.custom_vjp`), which need not be symmetric and is kept as it is; nor are blocks under a
+    `memory_limit` and what lies on a mesh, other than to rounding.
 
     Returns:
         A function that returns the pytree that `jax.hessian` returns.
@@ -193,7 +196,7 @@ def hessian(
     """
     first = _Asked(argnums, has_aux, holomorphic)
     asked = _Asked(
-        argnums, has_aux, holomorphic, False, order, structured, memory_limit, out_sharding, True
+        argnums, has_aux, holomorphic, False, order, structured, memory_limit, out_sharding, fun
     )
     return _transform(_gradient(fun, first), asked)
 
@@ -210,12 +213,6 @@ def _gradient(fun: Callable, asked: _Asked) -> Callable:
             return asked.by_jax(fun)(*args, **kwargs)
 
     return gradient
-
-
-def _mirrored(graph: Graph, results: Results) -> Results:
-    """Symmetric blocks symmetric in every bit, where the function's value is a scalar."""
-    inputs, outputs = ([graph.shapes[n] for n in ends] for ends in (graph.inputs, graph.outputs))
-    return mirrored(results, graph.inputs, graph.outputs) if inputs == outputs else results
 
 
 def linearize_call(
@@ -310,6 +307,20 @@ class _Call:
         return linearize(
             self.flat, primals, [self.names[n] for n in self.places], known, self.asked.has_aux
         )
+
+    def mirrored(self, graph: Graph, results: Results) -> Results:
+        """A Hessian's blocks, symmetric in every bit where the function's value is a scalar."""
+        shapes = ([graph.shapes[n] for n in ends] for ends in (graph.inputs, graph.outputs))
+        if len({*map(tuple, shapes)}) > 1 or self.of_complex:
+            return results
+
+        def known() -> bool:
+            assert self.asked.second is not None
+            value = replace(self, fun=self.asked.second, outputs=[]).flat
+            return by_own_rules(jax.make_jaxpr(value)(*[self.dynamic[n] for n in self.places]))
+
+        whole = not self.asked.structured
+        return mirrored(results, graph.inputs, graph.outputs, known, whole)
 
     def origin(self, plan: Plan) -> Origin:
         """Where the dense program comes from: the arrays among the arguments."""

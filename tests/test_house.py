@@ -15,6 +15,7 @@ ROOT = Path(layouts.__file__).parent
 PURE = [
     "algebra",
     "axes",
+    "balancing",
     "chains.bracketing",
     "composing",
     "mesh.communication",

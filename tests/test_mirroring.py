@@ -1,4 +1,4 @@
-"""Hessians that are symmetric in every bit, where their terms show that they are."""
+"""Hessians that are symmetric in every bit."""
 
 import jax
 import jax.numpy as jnp
@@ -26,13 +26,34 @@ def factors(U, V):
     return jnp.sum((U @ V.T - R) ** 2)
 
 
+def network(W, v):
+    """Nothing but its being a function shows that its second derivatives are symmetric."""
+    return jnp.mean((jax.nn.gelu(X @ W) @ v - Y) ** 2)
+
+
+def kernel(scale, noise):
+    """Half the negative log likelihood of a Gaussian process."""
+    apart = ((X[:9, None] - X[None, :9]) ** 2 * jnp.exp(scale)[None, None]).sum(-1)
+    K = jnp.exp(-apart) + jnp.exp(noise) * jnp.eye(9)
+    return Y[:9] @ jnp.linalg.solve(K, Y[:9]) / 2 + jnp.linalg.slogdet(K)[1] / 2
+
+
+def forces(P, charges):
+    """An energy of pairs, each a product that a compiler fuses with its mirror image."""
+    distances = jnp.sqrt(((P[:, None] - P[None]) ** 2).sum(-1) + jnp.eye(7))
+    return jnp.sum(charges[:, None] * charges[None] / distances)
+
+
 CASES = [
     (logistic, (drawn(13), drawn())),
     (factors, (drawn(7, 3), drawn(11, 3))),
+    (network, (drawn(13, 5), drawn(5))),
+    (kernel, (drawn(13), drawn())),
+    (forces, (drawn(7, 3), drawn(7))),
 ]
 
 
-@pytest.mark.parametrize(("function", "args"), CASES, ids=["logistic", "factors"])
+@pytest.mark.parametrize(("function", "args"), CASES, ids=lambda it: getattr(it, "__name__", ""))
 @pytest.mark.parametrize("structured", [False, True])
 def test_blocks_are_turned_exactly(function, args, structured):
     """`H_ij` is `H_jiᵀ`, and `H_ii` its own transpose, to the last bit, compiled too."""

@@ -1,0 +1,143 @@
+"""Terms that are symmetric to rounding, made so in every bit.
+
+Of two entries that should be equal their mean stands for both, or where the compiler would fuse it
+with what it is the mean of, the larger. This module imports no JAX.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+
+from layouts.algebra import add_factors
+from layouts.axes import Label
+from layouts.nodes import Add, Contract, Larger, Node, RealPart, Reshape
+from layouts.products import contract_node, product
+from layouts.program import schedule
+from layouts.terms import Factor, Term, Terms
+
+# Equal nodes by equal numbers, by `id`.
+Places = Mapping[int, int]
+
+
+def turned(term: Term) -> Term:
+    """The term read from the other side."""
+    return replace(term, out=term.into, into=term.out)
+
+
+def balanced(terms: Terms, places: Places, whole: bool) -> Terms:
+    """Terms whose sum is symmetric, each so itself or with another that is its transpose.
+
+    Args:
+        terms: a sum that is symmetric to rounding.
+        places: which nodes are equal, by `schedule`.
+        whole: whether they are to be written out, so that their factors may be multiplied.
+    """
+    rest = [_multiplied(term) if whole else term for term in terms]
+    found: list[Term] = []
+    while rest:
+        term = rest.pop(0)
+        mirror = turned(term)
+        place = next((n for n, one in enumerate(rest) if one.pattern == mirror.pattern), None)
+        if mirror.pattern == term.pattern:
+            found.append(exactly(term, places))
+        elif place is None:
+            found.append(term)
+        else:
+            both = _half_of_both(term, turned(rest.pop(place)))
+            found += [both, turned(both)]
+    return tuple(found)
+
+
+def _multiplied(term: Term) -> Term:
+    """A term with one factor at most."""
+    value = product(term)
+    return term if value is None else replace(term, factors=(value,))
+
+
+def _half_of_both(one: Term, other: Term) -> Term:
+    """Half of the sum of two terms of one pattern; the first where that would store more."""
+    if len(one.factors) != 1 or len(other.factors) != 1:
+        return one
+    names = dict(zip(other.labels, one.labels, strict=True))
+    (mine,), (its,) = one.factors, other.factors
+    labels = tuple(names[label] for label in its.labels)
+    halves = [0.5 * one.coefficient, 0.5 * other.coefficient]
+    factor = add_factors([mine, Factor(its.node, labels)], halves)
+    return replace(one, factors=(factor,), coefficient=1)
+
+
+def exactly(term: Term, places: Places) -> Term:
+    """A term that is symmetric, so in every bit, if one factor carries what is exchanged.
+
+    Args:
+        term: symmetric to rounding.
+        places: which nodes are equal, by `schedule`.
+    """
+    if len(term.factors) != 1:
+        return term
+    (factor,) = term.factors
+    names = dict(zip(turned(term).labels, term.labels, strict=True))
+    labels = tuple(names[label] for label in factor.labels)
+    if labels == factor.labels or {*labels} != {*factor.labels}:
+        return term
+    mirror = Factor(factor.node, labels)
+    if not _is_fused_product(factor.node):
+        return replace(term, factors=(add_factors([factor, mirror], [0.5, 0.5]),))
+    # No mean: of `a b + c d` in one loop a processor rounds one product and not the other.
+    first, second = (_sorted(one, factor.labels, places) for one in (factor, mirror))
+    _, number = schedule([first, second])
+    if number[id(first)] != number[id(second)]:
+        first = Larger(first.shape, first.itemsize, (first, second))
+    return replace(term, factors=(Factor(first, factor.labels),))
+
+
+def _is_fused_product(node: Node) -> bool:
+    """Whether an array is a product, entry by entry, or a sum of such, which no step stores."""
+    if isinstance(node, Contract) and not node.summed:
+        arrays = sum(bool(operand.shape) for operand in node.operands)
+        return arrays > 1 or any(map(_is_fused_product, node.operands))
+    return isinstance(node, Add | RealPart | Reshape) and any(map(_is_fused_product, node.operands))
+
+
+def _sorted(factor: Factor, order: Sequence[Label], places: Places) -> Node:
+    """A factor with its axes in this order, and the arrays of a product in one of their own.
+
+    So what a term and its transpose both multiply is the same array, and is computed once.
+    """
+    node, labels = factor.node, factor.labels
+    rank = {label: n for n, label in enumerate(order)}
+    if isinstance(node, Add):
+        own = [tuple(labels[n] for n in index) for index in node.indices]
+        kept = [tuple(sorted(one, key=rank.__getitem__)) for one in own]
+        parts = zip(node.operands, own, kept, strict=True)
+        operands = tuple(_sorted(Factor(part, one), ends, places) for part, one, ends in parts)
+        indices = tuple(tuple(rank[n] for n in one) for one in kept)
+        shape = tuple(label.size for label in order)
+        return replace(node, shape=shape, operands=operands, indices=indices)
+    arrays = sorted(
+        _multiplied_arrays(factor),
+        key=lambda one: (places[id(one.node)], [rank[n] for n in one.labels]),
+    )
+
+    def times(one: Factor, other: Factor) -> Factor:
+        every = {*one.labels, *other.labels}
+        ends = tuple(label for label in order if label in every)
+        return Factor(contract_node((one, other), ends), ends)
+
+    result = reduce(times, arrays)
+    return result.node if result.labels == tuple(order) else contract_node((result,), tuple(order))
+
+
+def _multiplied_arrays(factor: Factor) -> list[Factor]:
+    """The arrays of a product that is larger than they are; else the factor itself."""
+    node = factor.node
+    if not isinstance(node, Contract) or node.summed:
+        return [factor]
+    names = dict(zip(node.output, factor.labels, strict=True))
+    parts = [
+        Factor(operand, tuple(names[n] for n in index))
+        for operand, index in zip(node.operands, node.indices, strict=True)
+    ]
+    if len(parts) == 1 or any(len(part.labels) == len(factor.labels) for part in parts):
+        return [factor]
+    return [array for part in parts for array in _multiplied_arrays(part)]
