@@ -387,6 +387,19 @@ def test_types_are_those_of_jacrev(name):
         assert_same(structured, eager[1], least)
 
 
+def test_types_are_those_of_hessian():
+    """Those of the gradient by one argument, whatever the other."""
+    x = normal(3, dtype=F32)
+
+    def energy(x, s):
+        return jnp.sum(jnp.sin(s * x))
+
+    wanted = jax.hessian(energy, (0, 1))(x, 2.0)
+    found = hessian(energy, (0, 1))(x, 2.0)
+    assert_same(found, wanted, "float32")
+    assert weak_types(found) == weak_types(wanted)
+
+
 def weak_types(tree):
     return [leaf.weak_type for leaf in jax.tree.leaves(tree)]
 
