@@ -272,6 +272,17 @@ J = jax.jit(layouts.jacobian(f, structured=True))(W, spread)
 assert len(J.arrays[-1].sharding.device_set) == 8
 np.testing.assert_allclose(J.dense(), wanted[0], atol=1e-12)
 
+# A function that maps over shards, of an input that is laid out so: its maps split themselves.
+def steps(row):
+    return jax.lax.scan(lambda c, t: (jnp.sin(c * t), c), row, jnp.arange(3.0))[1]
+
+def by_rows(X):
+    maps = dict(mesh=mesh, in_specs=P("n"), out_specs=P("n"))
+    return jax.shard_map(jax.vmap(steps), **maps)(X)
+
+found = layouts.jacobian(by_rows)(spread)
+np.testing.assert_allclose(found, jax.jacrev(jax.vmap(steps))(X), atol=1e-12)
+
 # One block of rows on each device; the product inside sums over devices.
 def gradient(W, X):
     J = layouts.jacobian(f, structured=True)(W, X)
