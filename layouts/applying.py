@@ -46,7 +46,7 @@ def applied(
         shape, columns = avals[place].shape, (node.columns,)
         flat = jnp.reshape(array, shape + columns if pushing else columns + shape)
         given.append(_varying(cast(flat, avals[place].dtype), avals[place]))
-    if not names:
+    if not names or operator.name == "shard_map":  # which splits over devices by itself
         return _to_columns(node, *given)
     return _on_each_device(partial(_to_columns, node), given, -1 if pushing else 0, names, mesh)
 

@@ -15,37 +15,36 @@ from layouts.products import contract_node, product
 from layouts.program import schedule
 from layouts.terms import Factor, Term, Terms
 
-# Equal nodes by equal numbers, by `id`.
-Places = Mapping[int, int]
-
 
 def turned(term: Term) -> Term:
     """The term read from the other side."""
     return replace(term, out=term.into, into=term.out)
 
 
-def balanced(terms: Terms, places: Places, whole: bool) -> Terms:
+def balanced(terms: Terms, whole: bool) -> Terms:
     """Terms whose sum is symmetric, each so itself or with another that is its transpose.
+
+    Such pairs come first: of several numbers that are added only the first two can be exchanged.
 
     Args:
         terms: a sum that is symmetric to rounding.
-        places: which nodes are equal, by `schedule`.
         whole: whether they are to be written out, so that their factors may be multiplied.
     """
     rest = [_multiplied(term) if whole else term for term in terms]
-    found: list[Term] = []
+    pairs: list[Term] = []
+    alone: list[Term] = []
     while rest:
         term = rest.pop(0)
         mirror = turned(term)
         place = next((n for n, one in enumerate(rest) if one.pattern == mirror.pattern), None)
         if mirror.pattern == term.pattern:
-            found.append(exactly(term, places))
+            alone.append(exactly(term))
         elif place is None:
-            found.append(term)
+            alone.append(term)
         else:
             both = _half_of_both(term, turned(rest.pop(place)))
-            found += [both, turned(both)]
-    return tuple(found)
+            pairs += [both, turned(both)]
+    return (*pairs, *alone)
 
 
 def _multiplied(term: Term) -> Term:
@@ -66,12 +65,11 @@ def _half_of_both(one: Term, other: Term) -> Term:
     return replace(one, factors=(factor,), coefficient=1)
 
 
-def exactly(term: Term, places: Places) -> Term:
+def exactly(term: Term) -> Term:
     """A term that is symmetric, so in every bit, if one factor carries what is exchanged.
 
     Args:
         term: symmetric to rounding.
-        places: which nodes are equal, by `schedule`.
     """
     if len(term.factors) != 1:
         return term
@@ -84,7 +82,8 @@ def exactly(term: Term, places: Places) -> Term:
     if not _is_fused_product(factor.node):
         return replace(term, factors=(add_factors([factor, mirror], [0.5, 0.5]),))
     # No mean: of `a b + c d` in one loop a processor rounds one product and not the other.
-    first, second = (_sorted(one, factor.labels, places) for one in (factor, mirror))
+    _, number = schedule([factor.node])
+    first, second = (_sorted(one, factor.labels, number) for one in (factor, mirror))
     _, number = schedule([first, second])
     if number[id(first)] != number[id(second)]:
         first = Larger(first.shape, first.itemsize, (first, second))
@@ -99,8 +98,8 @@ def _is_fused_product(node: Node) -> bool:
     return isinstance(node, Add | RealPart | Reshape) and any(map(_is_fused_product, node.operands))
 
 
-def _sorted(factor: Factor, order: Sequence[Label], places: Places) -> Node:
-    """A factor with its axes in this order, and the arrays of a product in one of their own.
+def _sorted(factor: Factor, order: Sequence[Label], number: Mapping[int, int]) -> Node:
+    """A factor with its axes in this order, and the arrays of a product in that of their numbers.
 
     So what a term and its transpose both multiply is the same array, and is computed once.
     """
@@ -110,13 +109,13 @@ def _sorted(factor: Factor, order: Sequence[Label], places: Places) -> Node:
         own = [tuple(labels[n] for n in index) for index in node.indices]
         kept = [tuple(sorted(one, key=rank.__getitem__)) for one in own]
         parts = zip(node.operands, own, kept, strict=True)
-        operands = tuple(_sorted(Factor(part, one), ends, places) for part, one, ends in parts)
+        operands = tuple(_sorted(Factor(part, one), ends, number) for part, one, ends in parts)
         indices = tuple(tuple(rank[n] for n in one) for one in kept)
         shape = tuple(label.size for label in order)
         return replace(node, shape=shape, operands=operands, indices=indices)
     arrays = sorted(
         _multiplied_arrays(factor),
-        key=lambda one: (places[id(one.node)], [rank[n] for n in one.labels]),
+        key=lambda one: (number[id(one.node)], [rank[n] for n in one.labels]),
     )
 
     def times(one: Factor, other: Factor) -> Factor:

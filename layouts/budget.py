@@ -57,6 +57,18 @@ class Blocks:
     multiplications: int
 
 
+def check(limit: Any) -> None:
+    """Hold a budget against what one can be.
+
+    Raises:
+        LayoutError: no whole number.
+    """
+    if not (hasattr(limit, "__index__") or (isinstance(limit, float) and limit.is_integer())):
+        raise LayoutError(
+            "memory_limit", "a whole number of bytes", repr(limit), "pass 2**30 for 1 GiB"
+        )
+
+
 def within(
     graph: Graph, results: Results, order: str | Plan, dtypes: Dtypes, limit: int
 ) -> list[Blocks] | None:

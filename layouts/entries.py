@@ -335,7 +335,8 @@ class Entries:
         pair = axis if isinstance(axis, tuple) else (axis, axis)
         sides = (self.out_shape, self.in_shape)
         within = len(pair) == 2 and all(
-            -len(shape) <= n < len(shape) for n, shape in zip(pair, sides, strict=True)
+            hasattr(n, "__index__") and -len(shape) <= n < len(shape)
+            for n, shape in zip(pair, sides, strict=True)
         )
         if not within or len({shape[n] for n, shape in zip(pair, sides, strict=True)}) > 1:
             raise LayoutError(

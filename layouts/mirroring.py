@@ -61,9 +61,8 @@ def mirrored(
     for row, (first, out) in enumerate(zip(inputs, outputs, strict=True)):
         terms = results[first, out]
         unseen = not all(map(seen.symmetric, terms)) and known()
-        found[first, out] = (
-            balanced(terms, seen.place, whole) if unseen else tuple(map(seen.balanced, terms))
-        )
+        own = balanced(terms, whole) if unseen else tuple(map(seen.balanced, terms))
+        found[first, out] = own
         for second, other in zip(inputs[:row], outputs[:row], strict=True):
             mirror = tuple(map(turned, results[second, out]))
             if seen.alike(mirror, results[first, other]) or known():
@@ -85,7 +84,7 @@ class _Expressions:
 
     def balanced(self, term: Term) -> Term:
         """A term that is symmetric, with a value that is so in every bit."""
-        return exactly(term, self.place) if self.symmetric(term) else term
+        return exactly(term) if self.symmetric(term) else term
 
     def alike(self, one: Terms, other: Terms) -> bool:
         """Whether two sums of terms are seen to be equal."""

@@ -152,7 +152,8 @@ class _Reader:
         elif alone := _left_alone(equation, operands):
             jacobians = partial(seen, alone, packed=True)
         if jacobians is None:
-            jacobians = opaque(seen)
+            vertices = [o.number for o in operands if isinstance(o, Vertex)]
+            jacobians = opaque(seen, [vertices.index(vertex) for vertex in vertices])
         for key, terms in jacobians.items():
             position, place = key if isinstance(key, tuple) else (key, 0)
             self.edge(operands[position], targets[place], terms)

@@ -109,6 +109,8 @@ class _Asked:
 
 def _transform(fun: Callable, asked: _Asked) -> Callable:
     """What `jacobian` returns."""
+    if asked.memory_limit is not None:
+        budget.check(asked.memory_limit)
     if asked.memory_limit is not None and asked.out_sharding is not None:
         raise LayoutError(
             "memory_limit",
@@ -176,7 +178,8 @@ def hessian(
         argnums: which positional arguments to differentiate by.
         has_aux: `fun` returns `(output, aux)`, and so does the Hessian.
         holomorphic: promise that a complex function is holomorphic.
-        order: as in `jacobian`, for the Jacobian of the gradient.
+        order: as in `jacobian`, for the Jacobian of the gradient; a plan is made for it by
+            `layouts.cost(jax.jacrev(fun))`.
         structured: return `layouts.Jacobian` leaves in place of dense arrays.
         memory_limit: as in `jacobian`.
         out_sharding: as in `jacobian`, for the axes of the gradient and then those of the input.
@@ -252,16 +255,14 @@ class _Call:
     @classmethod
     def of(cls, fun: Callable, asked: _Asked, args: tuple, kwargs: dict) -> "_Call | None":
         """Read the arguments; None where JAX would refuse them."""
-        argnums = asked.argnums
-        alone = not isinstance(argnums, Sequence) or isinstance(argnums, str)
-        numbers: tuple[Any, ...] = (argnums,) if alone else tuple(argnums)  # type: ignore[arg-type]
-        if not all(hasattr(number, "__index__") for number in numbers):
+        numbers = _positions(asked.argnums)
+        if numbers is None:
             return None
         _check_in_range(numbers, len(args))
         if len({number % len(args) for number in numbers}) < len(numbers):
             return None
-        numbers = tuple(operator.index(number) % len(args) for number in numbers)
-        one = isinstance(argnums, int)  # a NumPy integer makes JAX return a tuple of one
+        numbers = tuple(number % len(args) for number in numbers)
+        one = isinstance(asked.argnums, int)  # a NumPy integer makes JAX return a tuple of one
         picked = args[numbers[0]] if one else tuple(args[n] for n in numbers)
         dynamic, treedef = jax.tree.flatten(picked)
         if not all(_accepts_input(leaf, asked) for leaf in dynamic):
@@ -397,13 +398,8 @@ class _Call:
         found: Iterator[Any]
         if blocks is not None:
             arrays = budget.compute(blocks, linearized.residuals)
-            found = iter(
-                [
-                    arrays[source, target].astype(self.dtype(value, place))
-                    for target, value in zip(graph.outputs, linearized.value, strict=True)
-                    for source, place in zip(graph.inputs, places, strict=True)
-                ]
-            )
+            pairs = [(source, target) for target in graph.outputs for source in graph.inputs]
+            found = iter(self.typed(linearized.value, [arrays[pair] for pair in pairs]))
         elif self.asked.structured:
             found = iter(self.structured(linearized, results, lying))
         else:
@@ -424,10 +420,17 @@ class _Call:
         nodes, origin = self.written(graph, results), self.origin(plan)
         dtypes = [self.dtype(value, place) for value in linearized.value for place in self.places]
         arrays = compute(nodes, linearized.residuals, lying, dtypes, origin)
-        places = self.places * len(graph.outputs)
+        return self.typed(linearized.value, arrays)
+
+    def typed(self, values: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> list[jax.Array]:
+        """The dense array of each output by each input in the type, weak or not, it has in JAX."""
+        pairs = [(value, place) for value in values for place in self.places]
         return [
-            _weak_as(self.dynamic[place], array)
-            for place, array in zip(places, arrays, strict=True)
+            _weak_as(
+                value if self.asked.second else self.dynamic[place],
+                array.astype(self.dtype(value, place)),
+            )
+            for (value, place), array in zip(pairs, arrays, strict=True)
         ]
 
     def structured(
@@ -502,6 +505,18 @@ def _weak_as(leaf: Any, array: jax.Array) -> jax.Array:
 def _is_plain_array(leaf: Any) -> bool:
     """Whether it is an array of numbers, not of keys of random numbers."""
     return isinstance(leaf, jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+
+
+def _positions(argnums: Any) -> tuple[int, ...] | None:
+    """A number or any collection of numbers, as JAX takes them; None for what it refuses."""
+    try:
+        return (operator.index(argnums),)
+    except TypeError:
+        pass
+    try:
+        return tuple(map(operator.index, argnums))
+    except TypeError:
+        return None
 
 
 def _check_in_range(numbers: Sequence[int], count: int) -> None:

@@ -48,6 +48,12 @@ def test_the_least_budget_is_enough_and_one_byte_less_is_not():
         jacobian(lambda x: wide(W, V, x), memory_limit=least - 1)(X)
 
 
+@pytest.mark.parametrize("limit", ["1GB", 1.5, float("nan")])
+def test_a_budget_is_a_whole_number(limit):
+    with pytest.raises(LayoutError, match="memory_limit: expected a whole number of bytes"):
+        jacobian(jnp.sin, memory_limit=limit)(X)
+
+
 @pytest.mark.parametrize(
     ("function", "args", "argnums"),
     [
@@ -62,6 +68,12 @@ def test_several_inputs_and_outputs(function, args, argnums):
     limit = needed(function, *args, argnums=argnums)
     found = jacobian(function, argnums, memory_limit=limit)(*args)
     jax.tree.map(assert_same, found, jax.jacrev(function, argnums)(*args))
+
+
+def test_blocks_are_as_weak_as_the_whole():
+    x = jnp.broadcast_to(0.3, (7,))
+    found = jacobian(jnp.cumprod, memory_limit=needed(jnp.cumprod, x))(x)
+    assert found.weak_type and jax.jacrev(jnp.cumprod)(x).weak_type
 
 
 def test_a_compiled_program_in_blocks_takes_less():

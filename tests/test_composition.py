@@ -272,6 +272,17 @@ J = jax.jit(layouts.jacobian(f, structured=True))(W, spread)
 assert len(J.arrays[-1].sharding.device_set) == 8
 np.testing.assert_allclose(J.dense(), wanted[0], atol=1e-12)
 
+# A function that maps over shards, of an input that is laid out so: its maps split themselves.
+def steps(row):
+    return jax.lax.scan(lambda c, t: (jnp.sin(c * t), c), row, jnp.arange(3.0))[1]
+
+def by_rows(X):
+    maps = dict(mesh=mesh, in_specs=P("n"), out_specs=P("n"))
+    return jax.shard_map(jax.vmap(steps), **maps)(X)
+
+found = layouts.jacobian(by_rows)(spread)
+np.testing.assert_allclose(found, jax.jacrev(jax.vmap(steps))(X), atol=1e-12)
+
 # One block of rows on each device; the product inside sums over devices.
 def gradient(W, X):
     J = layouts.jacobian(f, structured=True)(W, X)
@@ -385,6 +396,19 @@ def test_types_are_those_of_jacrev(name):
     if not options.get("has_aux"):
         structured = densified(jacobian(function, **options, structured=True)(*args))
         assert_same(structured, eager[1], least)
+
+
+def test_types_are_those_of_hessian():
+    """Those of the gradient by one argument, whatever the other."""
+    x = normal(3, dtype=F32)
+
+    def energy(x, s):
+        return jnp.sum(jnp.sin(s * x))
+
+    wanted = jax.hessian(energy, (0, 1))(x, 2.0)
+    found = hessian(energy, (0, 1))(x, 2.0)
+    assert_same(found, wanted, "float32")
+    assert weak_types(found) == weak_types(wanted)
 
 
 def weak_types(tree):

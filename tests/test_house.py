@@ -48,6 +48,7 @@ PURE = [
 READERS = {
     "layouts.reader",
     "layouts.counting",
+    "layouts.custom_rules",
     "layouts.derivation.tracing",
     "layouts.derivation.unrolling",
     "layouts.doctor.primal",

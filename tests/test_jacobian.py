@@ -516,7 +516,7 @@ def test_blocks_are_the_jacobians_of_each_sample():
     assert not structured(lambda X: X + X.sum(), X).is_block_diagonal()
 
 
-@pytest.mark.parametrize("axis", [2, -3, (0, 1), (0, 0, 0), (), (2, 0)])
+@pytest.mark.parametrize("axis", [2, -3, (0, 1), (0, 0, 0), (), (2, 0), "a", 0.0])
 def test_axes_that_have_no_blocks(axis):
     _, _, K = network_jacobians()
     for method in (K.blocks, K.is_block_diagonal):

@@ -178,6 +178,7 @@ def test_what_has_a_rule_is_never_opaque(case):
             [(5,)],
             ["reduce_window_sum"],
         ),
+        (lambda x: lax.cond(x[0] > 0, jnp.multiply, jnp.hypot, x, x), [(5,)], ["cond"]),
     ],
 )
 def test_what_has_no_rule_is_named_in_the_plan(function, shapes, names):
@@ -185,6 +186,32 @@ def test_what_has_no_rule_is_named_in_the_plan(function, shapes, names):
     plan = make_plan(graph)
     assert list(plan.opaque)[: len(names)] == names
     assert bool(names) == ("opaque" in str(plan)) and all(name in str(plan) for name in names)
+
+
+@jax.custom_vjp
+def clipped(x, y):
+    return x * y
+
+
+clipped.defvjp(
+    lambda x, y: (x * y, (x, y)),
+    lambda saved, c: (jnp.clip(c, -0.5, 0.5) * saved[1], jnp.clip(c, -1.0, 1.0) * saved[0]),
+)
+
+
+def test_an_array_given_twice_goes_through_what_has_no_rule_whole():
+    def function(x):
+        return 3 * jnp.cumsum(clipped(x, x))
+
+    def energy(x):
+        z = x * (1 + 1j)
+        branches = lambda a, b: (a * b[::-1]).real, lambda a, b: a.imag * b.real
+        return jnp.sum(jnp.sin(lax.cond(x[0] > 0, *branches, z, z)) * jnp.arange(1.0, 4.0))
+
+    x = jnp.array([0.3, -1.2, 0.8])
+    assert_same(layouts.jacobian(function)(x), jax.jacrev(function)(x))
+    for at in (x, -x):
+        assert_same(layouts.hessian(energy)(at), jax.hessian(energy)(at))
 
 
 A7 = jnp.eye(7) + jnp.arange(49.0).reshape(7, 7) / 50

@@ -46,11 +46,13 @@ def pair(x, y, scale=1.0):
 
 @pytest.mark.parametrize(
     "argnums",
-    [0, 1, -1, -2, (0,), (1, 0), (0, 1), (-1, 0), [0, 1], (-2, -1), True, (1,), np.int64(1)],
+    [0, 1, -1, -2, (0,), (1, 0), (-1, 0), [0, 1], (-2, -1), True, {1}, np.int64(1), np.arange(2)],
 )
 def test_argnums_in_every_form(argnums):
     args = normal(5), normal(3, 2)
-    assert_same(jacobian(pair, argnums)(*args), jax.jacrev(pair, argnums)(*args))
+    wanted = jax.jacrev(pair, argnums)(*args)
+    assert_same(jacobian(pair, argnums)(*args), wanted)
+    assert_same(densified(jacobian(pair, argnums, structured=True)(*args)), wanted)
 
 
 def test_keywords_pass_through_undifferentiated():

@@ -18,13 +18,22 @@ from layouts.selection import Selection
 from layouts.terms import Factor, Term, Terms
 
 
-def opaque(equation: Equation) -> dict[tuple[int, int], Terms]:
-    """No rule: the whole primitive, by each linear operand, for each output."""
-    linear = equation.linear
+def opaque(equation: Equation, firsts: Sequence[int]) -> dict[tuple[int, int], Terms]:
+    """No rule: the whole primitive, by each linear operand, for each output.
+
+    Args:
+        equation: has no rule.
+        firsts: for each linear operand which of them is the first that is the same array. What is
+            given twice is one operand of the map: as a sum of two matrices it would be no map that
+            can be applied.
+    """
+    once = sorted(set(firsts))
+    linear = [equation.linear[n] for n in once]
     outs = [n for n, out in enumerate(equation.outs) if jnp.issubdtype(out.dtype, jnp.inexact)]
 
     def function(*tangents: jax.Array) -> Sequence[jax.Array]:
-        results = equation.apply(*tangents)
+        given = dict(zip(once, tangents, strict=True))
+        results = equation.apply(*(given[n] for n in firsts))
         return [results[n] for n in outs]
 
     operator = Operator(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from layouts import budget
 from layouts.errors import LayoutError
 from layouts.linearize import Linearized
 from layouts.plan import Plan
@@ -93,10 +94,7 @@ def stream(
 def _check(axis: str, memory_limit: int) -> None:
     if axis not in ("out", "in"):
         raise LayoutError("axis", "'out' (rows) or 'in' (columns)", repr(axis), "pass one of these")
-    if not hasattr(memory_limit, "__index__"):
-        raise LayoutError(
-            "memory_limit", "a whole number of bytes", repr(memory_limit), "pass 2**30 for 1 GiB"
-        )
+    budget.check(memory_limit)
 
 
 def _kept(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
