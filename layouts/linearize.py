@@ -10,8 +10,9 @@ from typing import Any
 
 import jax
 
+from layouts.crowding import crowded, untouched
 from layouts.graph import Graph
-from layouts.reader import read
+from layouts.reader import read, read_whole
 
 
 @dataclass(frozen=True)
@@ -53,4 +54,6 @@ def linearize(
     closed = jax.make_jaxpr(pushforward)(*primals)
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
     graph, residuals = read(closed, [*named, *known])
+    if crowded(graph):
+        graph, residuals = read_whole(closed, pushforward, untouched(graph))
     return Linearized(value, graph, residuals), aux[0] if has_aux else None

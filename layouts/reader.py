@@ -4,7 +4,7 @@ Calls are read as if their body stood in their place, short scans as their steps
 this module, `layouts.rules` and `layouts.counting` read jaxprs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from layouts.algebra import entry, identity, tied_axes, transpose
-from layouts.counting import count_equation, inner_jaxprs, primitives
+from layouts.counting import count_equation, count_jaxpr, inner_jaxprs, primitives
 from layouts.graph import Graph
 from layouts.nodes import Leaf
 from layouts.plan.elimination import Elimination
@@ -64,6 +64,39 @@ def read(
     )
     kinds = [_manual(var.aval) for var in closed.jaxpr.outvars]
     reader.graph.spread = any(kind is not None and kind.varying for kind in kinds)
+    return reader.graph.pruned(), reader.residuals
+
+
+def read_whole(
+    closed: ClosedJaxpr, function: Callable[..., Sequence[jax.Array]], each: Mapping[int, int]
+) -> tuple[Graph, list[jax.Array]]:
+    """Read a linear program as one operator: what every input does to every output.
+
+    Args:
+        closed: the program.
+        function: runs it.
+        each: output axis → input axis, where these are left alone; one input and one output.
+
+    Returns:
+        As `read` does; no array is a factor.
+    """
+    reader = _Reader([])
+    sources = [reader.vertex(var, "input") for var in closed.jaxpr.invars]
+    targets = [reader.vertex(var, "output") for var in closed.jaxpr.outvars]
+    reader.graph.inputs = tuple(source.number for source in sources)
+    reader.graph.outputs = tuple(target.number for target in targets)
+    avals: list[list[Any]] = [[v.aval for v in closed.jaxpr.invars], closed.out_avals]
+    operands, outs = (
+        tuple(Operand(aval.shape, aval.dtype, manual=_manual(aval)) for aval in side)
+        for side in avals
+    )
+    cost, both = count_jaxpr(closed.jaxpr), ("push", "pull")
+    work = cost.multiplications, cost.additions
+    equation = Equation("program", {}, operands, outs, reader.leaf, function, both, work)
+    found = partial(equation, {}, each) if each else opaque(equation, range(len(sources)))
+    for key, terms in found.items():
+        position, place = key if isinstance(key, tuple) else (key, 0)
+        reader.edge(sources[position], targets[place], terms)
     return reader.graph.pruned(), reader.residuals
 
 

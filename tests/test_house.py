@@ -20,6 +20,7 @@ PURE = [
     "composing",
     "mesh.communication",
     "conventions",
+    "crowding",
     "derivation.folding",
     "derivation.outline",
     "derivation.page",

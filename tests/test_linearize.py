@@ -222,3 +222,47 @@ def test_a_scan_of_batches_and_what_is_left_over():
     for order in ("auto", "forward", "reverse"):
         found = jacobian(lambda x: lax.map(jnp.tanh, x, batch_size=2), order=order)(x)
         np.testing.assert_allclose(found, jax.jacrev(jnp.tanh)(x), atol=1e-12)
+
+
+def steps(x):
+    """An explicit time step, again and again: each shifts and adds, and no axis stays apart."""
+    for _ in range(20):
+        x = x.at[1:-1].add(0.1 * x[1:-1] * (x[2:] - 2 * x[1:-1] + x[:-2]))
+    return x
+
+
+def test_a_program_of_many_slices_is_applied_as_a_whole():
+    """Its terms would be a hundred that store little; the plan says what became of it."""
+    x = jnp.linspace(0.0, 1.0, 12) ** 2
+    assert layouts.cost(steps)(x).plan.opaque == ("program",)
+    for order in ("auto", "forward", "reverse"):
+        found = layouts.jacobian(steps, order=order)(x)
+        np.testing.assert_allclose(found, jax.jacrev(steps)(x), atol=1e-12)
+    found = layouts.hessian(lambda x: steps(x).sum())(x)
+    np.testing.assert_allclose(found, jax.hessian(lambda x: steps(x).sum())(x), atol=1e-12)
+
+
+def test_samples_stay_apart_however_many_slices_there_are():
+    X = jnp.sin(jnp.arange(36.0)).reshape(3, 12) ** 2
+    cost = layouts.cost(jax.vmap(steps))(X)
+    assert cost.plan.applied == ("program",)
+    J = layouts.jacobian(jax.vmap(steps), structured=True)(X)
+    assert J.nbytes * 3 == J.dense().nbytes
+    np.testing.assert_allclose(J.dense(), jax.jacrev(jax.vmap(steps))(X), atol=1e-12)
+
+
+def test_entries_picked_one_by_one_keep_the_plan_of_a_batch():
+    """A joint's angles are read and its coordinates stacked: no slices that overlap."""
+
+    def turned(angles):
+        x = jnp.array([1.0, 0.5])
+        for n in range(16):
+            cos, sin = jnp.cos(angles[n]), jnp.sin(angles[n])
+            x = jnp.stack([cos * x[0] - sin * x[1], sin * x[0] + cos * x[1]])
+        return x
+
+    angles = jnp.linspace(0.0, 1.0, 48).reshape(3, 16)
+    plan = layouts.cost(jax.vmap(turned))(angles).plan
+    assert not plan.opaque + plan.applied
+    found = layouts.jacobian(jax.vmap(turned))(angles)
+    np.testing.assert_allclose(found, jax.jacrev(jax.vmap(turned))(angles), atol=1e-12)
