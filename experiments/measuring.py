@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,8 @@ class Row:
         compiling: to trace, plan and compile, for "layouts" and for "jax"; empty at small size.
         seconds: of one call, by program: what it is compared with, and "dense", "structured", "by
             hand".
+        kept: likewise, where nothing dense is to be kept warm: what it is compared with,
+            "structured", and "kept by hand" where the case has it.
         dense_bytes: of the Jacobian as an array.
         stored_bytes: of the structured Jacobian.
         peers: the seconds of other packages, or why there are none.
@@ -44,6 +46,7 @@ class Row:
     dense_bytes: int
     stored_bytes: int
     peers: dict[str, float | str]
+    kept: dict[str, float] = field(default_factory=dict)
 
     @property
     def best(self) -> str:
@@ -52,7 +55,9 @@ class Row:
 
     def ratio(self, what: str) -> float:
         """How many times faster than the best of what the case is compared with."""
-        return self.seconds[self.best] / self.seconds[what]
+        seconds = self.kept if what in self.kept else self.seconds
+        best = min(seconds[name] for name in self.case.baselines() if name in seconds)
+        return best / seconds[what]
 
     @property
     def distance(self) -> float:
@@ -90,6 +95,7 @@ class Row:
             "compile_seconds": self.compiling,
             "compile_ratio": self.compilation,
             "seconds": self.seconds,
+            "kept_seconds": self.kept,
             "dense_ratio": self.ratio("dense"),
             "structured_ratio": self.ratio("structured"),
             "by_hand_ratio": self.ratio("by hand"),
@@ -101,7 +107,21 @@ class Row:
         }
 
 
-def measure(case: Case, small: bool, rounds: int, claims: harness.Claims) -> Row:
+def time_kept(case: Case, rounds: int) -> dict[str, float]:
+    """The seconds of what is kept structured, beside JAX's own and what one would keep by hand.
+
+    It belongs before anything else: small results feel how memory is kept for large ones.
+    """
+    args = case.draw(small=False)
+    programs = {**case.baselines(), "structured": case.planned(structured=True)}
+    if case.kept_by_hand:
+        programs["kept by hand"] = case.kept_by_hand
+    return timing.interleaved(_compiled(programs, args), rounds, SECONDS_A_CASE / 2)
+
+
+def measure(
+    case: Case, small: bool, rounds: int, claims: harness.Claims, kept: dict[str, float]
+) -> Row:
     """Check one case against JAX, then time it.
 
     Args:
@@ -109,6 +129,7 @@ def measure(case: Case, small: bool, rounds: int, claims: harness.Claims) -> Row
         small: check at the small size and time one call, to see that everything works.
         rounds: how often to time each program at most.
         claims: where the check is recorded.
+        kept: what `time_kept` measured.
 
     Raises:
         harness.ClaimFailed: a result is not the one of JAX.
@@ -142,6 +163,7 @@ def measure(case: Case, small: bool, rounds: int, claims: harness.Claims) -> Row
             **{name: seconds[name] for name in peer if name in seconds},
             **({} if small else peers.torch_seconds(case, args, rounds)),
         },
+        kept=kept,
     )
 
 

@@ -39,6 +39,13 @@ def test_a_row_is_compared_with_the_better_mode(plan):
     assert good.distance == 1.25 and good.missed == []
 
 
+def test_what_is_kept_is_compared_with_what_was_timed_beside_it(plan):
+    times = {"jax.jacrev": 6.0, "jax.jacfwd": 3.0, "structured": 0.5, "kept by hand": 0.25}
+    good = replace(row(plan, jacrev=6.0, jacfwd=4.0, dense=2.0, by_hand=1.6), kept=times)
+    assert good.ratio("structured") == 6 and good.ratio("kept by hand") == 12
+    assert good.ratio("dense") == 2 and good.missed == ["structured 6.00× of 10×"]
+
+
 def test_a_row_that_falls_short_says_so(plan):
     short = row(plan, jacrev=4.0, jacfwd=6.0, dense=3.2, structured=1.0, by_hand=2.0)
     assert short.missed == [

@@ -24,6 +24,7 @@ class Case:
         sizes: handed to `arguments`, at full and at small size.
         arguments: makes the arguments from a generator and the sizes.
         by_hand: the dense result as an expert would write it.
+        kept_by_hand: the arrays that an expert would keep in its place, where that is measured.
         dense: how many times faster than JAX's own the dense result is asked to be.
         structured: the same for the structured result, None where nothing is asked.
         second_order: the Hessian is meant, not the Jacobian.
@@ -40,6 +41,7 @@ class Case:
     by_hand: Callable
     dense: float = 0.95
     structured: float | None = None
+    kept_by_hand: Callable | None = None
     second_order: bool = False
     take: Callable[[layouts.Jacobian], jax.Array] | None = None
     against: Mapping[str, Callable] = field(default_factory=dict)
