@@ -3,8 +3,8 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +20,36 @@ from layouts.selection import moves_back
 LEAST, SMALL = 2**12, 2**18
 ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
 
+# Where entries stand, by axis: an array of places, or a slice along the whole of it; and these.
+Placed = tuple[tuple[Any, ...], jax.Array]
+
 
 def placed(parts: Sequence[Part]) -> jax.Array:
     """The sum of terms on the same digits, each at its places in zeros."""
     parts = _joined([_turned(part) for part in parts])
-    total = jnp.zeros(parts[0].shape, jnp.result_type(*(part.array for part in parts)))
-    return reduce(_put, parts, total)
+    dtype = jnp.result_type(*(part.array for part in parts))
+    runs: list[Placed] = []
+    lists: list[Placed] = []
+    for at, entries in map(_at_places, parts):
+        whole = any(isinstance(place, slice) for place in at)
+        (runs if whole else lists).append((at, entries.astype(dtype)))
+    total = jnp.zeros(parts[0].shape, dtype)
+    for at, entries in runs:
+        total = total.at[at].add(entries, mode="drop", unique_indices=True)
+    if lists:  # all of them in one step, which compiles once
+        at, entries = _one_after_another(lists)
+        total = total.at[at].add(entries, mode="drop", unique_indices=len(lists) == 1)
+    return total
+
+
+def _one_after_another(found: Sequence[Placed]) -> Placed:
+    """The entries of several terms and their places, as one list."""
+    flat = [
+        ([jnp.ravel(jnp.broadcast_to(place, entries.shape)) for place in at], jnp.ravel(entries))
+        for at, entries in found
+    ]
+    places, entries = zip(*flat, strict=True)
+    return tuple(map(jnp.concatenate, zip(*places, strict=True))), jnp.concatenate(entries)
 
 
 def worth_placing(parts: Sequence[Part]) -> bool:
@@ -101,8 +125,8 @@ def _both(one: Part, other: Part) -> Part:
     return Part(pattern, operator.add(*arrays), one.tables)
 
 
-def _put(total: jax.Array, part: Part) -> jax.Array:
-    """Add a term's entries at their places: a run for each value of the indices that are listed."""
+def _at_places(part: Part) -> Placed:
+    """A term's places and its entries there: a run for each value of the indices listed."""
     pattern, listed = part.pattern, _spread(part)
     spread = tuple(pattern.extents[n] for n in listed)
     places = {n: lax.broadcasted_iota(np.int32, spread, axis) for axis, n in enumerate(listed)}
@@ -115,10 +139,7 @@ def _put(total: jax.Array, part: Part) -> jax.Array:
     before = stand[0] if stand[-1] - stand[0] == len(stand) - 1 else 0
     order = (*rest[:before], *listed, *rest[before:])
     entries = expand(part.array, pattern.value or (), order)
-    entries = jnp.broadcast_to(entries, [pattern.extents[n] for n in order])
-    dtype = jnp.result_type(total, entries)
-    found = total.astype(dtype).at[at]
-    return found.add(entries.astype(dtype), mode="drop", unique_indices=True)
+    return at, jnp.broadcast_to(entries, [pattern.extents[n] for n in order])
 
 
 def _places(

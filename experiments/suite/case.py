@@ -50,7 +50,7 @@ class Case:
     @property
     def differentiated(self) -> Callable:
         """The function whose Jacobian is meant: a Hessian is the Jacobian of a gradient."""
-        return jax.jacrev(self.function) if self.second_order else self.function
+        return jax.grad(self.function) if self.second_order else self.function
 
     def draw(self, small: bool) -> tuple:
         """The arguments, the same in every run."""
