@@ -1,7 +1,8 @@
 """Terms that are symmetric to rounding, made so in every bit.
 
 Of two entries that should be equal their mean stands for both, or where the compiler would fuse it
-with what it is the mean of, the larger. This module imports no JAX.
+with what it is the mean of, the larger: but for large arrays, where that would cost too much. This
+module imports no JAX.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,10 @@ from layouts.nodes import Add, Contract, Larger, Node, RealPart, Reshape
 from layouts.products import contract_node, product
 from layouts.program import schedule
 from layouts.terms import Factor, Term, Terms
+
+# Products that are fused are compared with their mirror image up to so many entries: beyond that
+# reading across the rows costs up to half as much as all the rest (measured on CPUs).
+MOST_COMPARED = 2**18
 
 
 def turned(term: Term) -> Term:
@@ -79,6 +84,8 @@ def exactly(term: Term) -> Term:
     if labels == factor.labels or {*labels} != {*factor.labels}:
         return term
     mirror = Factor(factor.node, labels)
+    if _is_fused_product(factor.node) and factor.node.size > MOST_COMPARED:
+        return term
     if not _is_fused_product(factor.node):
         return replace(term, factors=(add_factors([factor, mirror], [0.5, 0.5]),))
     # No mean: of `a b + c d` in one loop a processor rounds one product and not the other.
