@@ -27,47 +27,49 @@ def turned(term: Term) -> Term:
 
 
 def balanced(terms: Terms, whole: bool) -> Terms:
-    """Terms whose sum is symmetric, each so itself or with another that is its transpose.
+    """Terms whose sum is symmetric, though none need be: the mean of the sum and its transpose.
 
-    Such pairs come first: of several numbers that are added only the first two can be exchanged.
+    Where terms cannot be paired they stay as they are, all of them: half of a mean is no mean.
+    Pairs come first: of several numbers that are added only the first two can be exchanged.
 
     Args:
         terms: a sum that is symmetric to rounding.
         whole: whether they are to be written out, so that their factors may be multiplied.
     """
-    rest = [_multiplied(term) if whole else term for term in terms]
+    rest = [multiplied(term) if whole else term for term in terms]
     pairs: list[Term] = []
     alone: list[Term] = []
     while rest:
         term = rest.pop(0)
         mirror = turned(term)
-        place = next((n for n, one in enumerate(rest) if one.pattern == mirror.pattern), None)
         if mirror.pattern == term.pattern:
-            alone.append(exactly(term))
-        elif place is None:
-            alone.append(term)
+            both = _half_of_both(term, mirror)
+            alone += [] if both is None else [both if both is term else exactly(both)]
         else:
-            both = _half_of_both(term, turned(rest.pop(place)))
-            pairs += [both, turned(both)]
+            place = next((n for n, one in enumerate(rest) if one.pattern == mirror.pattern), None)
+            both = None if place is None else _half_of_both(term, turned(rest.pop(place)))
+            pairs += [] if both is None else [both, turned(both)]
+        if both is None:
+            return terms
     return (*pairs, *alone)
 
 
-def _multiplied(term: Term) -> Term:
+def multiplied(term: Term) -> Term:
     """A term with one factor at most."""
     value = product(term)
     return term if value is None else replace(term, factors=(value,))
 
 
-def _half_of_both(one: Term, other: Term) -> Term:
-    """Half of the sum of two terms of one pattern; the first where that would store more."""
-    if len(one.factors) != 1 or len(other.factors) != 1:
-        return one
+def _half_of_both(one: Term, other: Term) -> Term | None:
+    """Half of the sum of two terms of one pattern; None where it would store more."""
     names = dict(zip(other.labels, one.labels, strict=True))
-    (mine,), (its,) = one.factors, other.factors
-    labels = tuple(names[label] for label in its.labels)
+    its = [Factor(f.node, tuple(names[label] for label in f.labels)) for f in other.factors]
+    if one.coefficient == other.coefficient and [*one.factors] == its:
+        return one
+    if len(one.factors) != 1 or len(its) != 1:
+        return None
     halves = [0.5 * one.coefficient, 0.5 * other.coefficient]
-    factor = add_factors([mine, Factor(its.node, labels)], halves)
-    return replace(one, factors=(factor,), coefficient=1)
+    return replace(one, factors=(add_factors([*one.factors, *its], halves),), coefficient=1)
 
 
 def exactly(term: Term) -> Term:
@@ -87,7 +89,8 @@ def exactly(term: Term) -> Term:
     if _is_fused_product(factor.node) and factor.node.size > MOST_COMPARED:
         return term
     if not _is_fused_product(factor.node):
-        return replace(term, factors=(add_factors([factor, mirror], [0.5, 0.5]),))
+        mean = add_factors([factor, mirror], [0.5, 0.5])
+        return replace(term, factors=(mean,))
     # No mean: of `a b + c d` in one loop a processor rounds one product and not the other.
     _, number = schedule([factor.node])
     first, second = (_sorted(one, factor.labels, number) for one in (factor, mirror))

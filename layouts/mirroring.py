@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 from layouts.axes import Label
-from layouts.balancing import balanced, exactly, turned
+from layouts.balancing import balanced, exactly, multiplied, turned
 from layouts.nodes import Add, Contract, Node
 from layouts.program import schedule
 from layouts.terms import Term, Terms
@@ -60,8 +60,16 @@ def mirrored(
     found = dict(results)
     for row, (first, out) in enumerate(zip(inputs, outputs, strict=True)):
         terms = results[first, out]
-        unseen = not all(map(seen.symmetric, terms)) and known()
-        own = balanced(terms, whole) if unseen else tuple(map(seen.balanced, terms))
+        unseen = [term for term in terms if not seen.symmetric(term)]
+        own = tuple(map(seen.balanced, terms))
+        if len(unseen) == 1 and turned(unseen[0]).pattern == unseen[0].pattern and known():
+            # The sum is symmetric, and so are the others: then so is this one.
+            own = tuple(
+                exactly(multiplied(t) if whole else t) if t is unseen[0] else o
+                for t, o in zip(terms, own, strict=True)
+            )
+        elif unseen and known():
+            own = balanced(terms, whole)
         found[first, out] = own
         for second, other in zip(inputs[:row], outputs[:row], strict=True):
             mirror = tuple(map(turned, results[second, out]))

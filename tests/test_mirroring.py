@@ -89,6 +89,27 @@ def test_a_rule_of_the_users_own_need_not_be_symmetric():
     np.testing.assert_allclose(hessian(energy)(x), wanted, atol=1e-12)
 
 
+def apart(x):
+    """Its terms stand at other places than their mirror images: only their sum is symmetric."""
+    table = jnp.array([3, 1, 0, 2, 5, 4])
+    return (x[table] ** 2 * x).sum() + jnp.exp(x[::-1] * x * x[table]).sum()
+
+
+def among_others(x):
+    """Shifts beside an outer product, of which neither is symmetric alone."""
+    shifted = sum((jnp.sin(x[n:]) * x[:-n] ** 2).sum() for n in (1, 2, 3))
+    return shifted + jnp.tanh(x[2:] * x[:-2]).sum() * x.sum()
+
+
+@pytest.mark.parametrize("structured", [False, True])
+@pytest.mark.parametrize("function", [apart, among_others])
+def test_terms_that_are_symmetric_together_alone(function, structured):
+    x = drawn(6)
+    found = hessian(function, structured=structured)(x)
+    found = found.dense() if structured else found
+    np.testing.assert_allclose(found, jax.hessian(function)(x), atol=1e-12)
+
+
 def test_a_vector_valued_function_keeps_its_own_axes():
     """Its second derivatives are no square matrix, and nothing is turned."""
 
