@@ -1,7 +1,7 @@
 """One row of the benchmark: a case checked against JAX, then timed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -51,13 +51,15 @@ class Row:
     @property
     def best(self) -> str:
         """The quickest of what the case is compared with."""
-        return min(self.case.baselines().keys() & self.seconds, key=self.seconds.__getitem__)
+        return self._best(self.seconds)
+
+    def _best(self, seconds: Mapping[str, float]) -> str:
+        return min(self.case.baselines().keys() & seconds, key=seconds.__getitem__)
 
     def ratio(self, what: str) -> float:
         """How many times faster than the best of what the case is compared with."""
         seconds = self.kept if what in self.kept else self.seconds
-        best = min(seconds[name] for name in self.case.baselines() if name in seconds)
-        return best / seconds[what]
+        return seconds[self._best(seconds)] / seconds[what]
 
     @property
     def distance(self) -> float:

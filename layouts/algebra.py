@@ -50,7 +50,7 @@ def entry(shape: Sequence[int], place: int, axis: int = 0) -> Terms:
 
 def transpose(terms: Terms) -> Terms:
     """Swap output and input: the same entries, read from the other side."""
-    return tuple(replace(term, out=term.into, into=term.out) for term in terms)
+    return tuple(term.transposed for term in terms)
 
 
 def real_part(terms: Terms) -> Terms:

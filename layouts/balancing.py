@@ -21,11 +21,6 @@ from layouts.terms import Factor, Term, Terms
 MOST_COMPARED = 2**18
 
 
-def turned(term: Term) -> Term:
-    """The term read from the other side."""
-    return replace(term, out=term.into, into=term.out)
-
-
 def balanced(terms: Terms, whole: bool) -> Terms:
     """Terms whose sum is symmetric, though none need be: the mean of the sum and its transpose.
 
@@ -36,35 +31,34 @@ def balanced(terms: Terms, whole: bool) -> Terms:
         terms: a sum that is symmetric to rounding.
         whole: whether they are to be written out, so that their factors may be multiplied.
     """
-    rest = [multiplied(term) if whole else term for term in terms]
+    rest = [_multiplied(term) if whole else term for term in terms]
     pairs: list[Term] = []
     alone: list[Term] = []
     while rest:
         term = rest.pop(0)
-        mirror = turned(term)
+        mirror = term.transposed
         if mirror.pattern == term.pattern:
-            both = _half_of_both(term, mirror)
+            both = _mean(term, mirror)
             alone += [] if both is None else [both if both is term else exactly(both)]
         else:
             place = next((n for n, one in enumerate(rest) if one.pattern == mirror.pattern), None)
-            both = None if place is None else _half_of_both(term, turned(rest.pop(place)))
-            pairs += [] if both is None else [both, turned(both)]
+            both = None if place is None else _mean(term, rest.pop(place).transposed)
+            pairs += [] if both is None else [both, both.transposed]
         if both is None:
             return terms
     return (*pairs, *alone)
 
 
-def multiplied(term: Term) -> Term:
+def _multiplied(term: Term) -> Term:
     """A term with one factor at most."""
     value = product(term)
     return term if value is None else replace(term, factors=(value,))
 
 
-def _half_of_both(one: Term, other: Term) -> Term | None:
+def _mean(one: Term, other: Term) -> Term | None:
     """Half of the sum of two terms of one pattern; None where it would store more."""
-    names = dict(zip(other.labels, one.labels, strict=True))
-    its = [Factor(f.node, tuple(names[label] for label in f.labels)) for f in other.factors]
-    if one.coefficient == other.coefficient and [*one.factors] == its:
+    its = _factors(other, one)
+    if one.coefficient == other.coefficient and one.factors == its:
         return one
     if len(one.factors) != 1 or len(its) != 1:
         return None
@@ -72,25 +66,29 @@ def _half_of_both(one: Term, other: Term) -> Term | None:
     return replace(one, factors=(add_factors([*one.factors, *its], halves),), coefficient=1)
 
 
-def exactly(term: Term) -> Term:
+def _factors(other: Term, one: Term) -> tuple[Factor, ...]:
+    """A term's factors with the labels that another of its pattern has in their place."""
+    names = dict(zip(other.labels, one.labels, strict=True))
+    return tuple(Factor(f.node, tuple(names[n] for n in f.labels)) for f in other.factors)
+
+
+def exactly(term: Term, whole: bool = False) -> Term:
     """A term that is symmetric, so in every bit, if one factor carries what is exchanged.
 
     Args:
         term: symmetric to rounding.
+        whole: whether its factors may be multiplied.
     """
-    if len(term.factors) != 1:
+    term = _multiplied(term) if whole else term
+    if len(term.factors) != 1 or term.transposed.pattern != term.pattern:
         return term
-    (factor,) = term.factors
-    names = dict(zip(turned(term).labels, term.labels, strict=True))
-    labels = tuple(names[label] for label in factor.labels)
-    if labels == factor.labels or {*labels} != {*factor.labels}:
-        return term
-    mirror = Factor(factor.node, labels)
-    if _is_fused_product(factor.node) and factor.node.size > MOST_COMPARED:
+    (factor,), (mirror,) = term.factors, _factors(term.transposed, term)
+    if mirror.labels == factor.labels or {*mirror.labels} != {*factor.labels}:
         return term
     if not _is_fused_product(factor.node):
-        mean = add_factors([factor, mirror], [0.5, 0.5])
-        return replace(term, factors=(mean,))
+        return replace(term, factors=(add_factors([factor, mirror], [0.5, 0.5]),))
+    if factor.node.size > MOST_COMPARED:
+        return term
     # No mean: of `a b + c d` in one loop a processor rounds one product and not the other.
     _, number = schedule([factor.node])
     first, second = (_sorted(one, factor.labels, number) for one in (factor, mirror))

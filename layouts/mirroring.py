@@ -13,8 +13,9 @@ from functools import cache
 from itertools import count
 from typing import Any
 
+from layouts.algebra import transpose
 from layouts.axes import Label
-from layouts.balancing import balanced, exactly, multiplied, turned
+from layouts.balancing import balanced, exactly
 from layouts.nodes import Add, Contract, Node
 from layouts.program import schedule
 from layouts.terms import Term, Terms
@@ -60,19 +61,16 @@ def mirrored(
     found = dict(results)
     for row, (first, out) in enumerate(zip(inputs, outputs, strict=True)):
         terms = results[first, out]
-        unseen = [term for term in terms if not seen.symmetric(term)]
-        own = tuple(map(seen.balanced, terms))
-        if len(unseen) == 1 and turned(unseen[0]).pattern == unseen[0].pattern and known():
-            # The sum is symmetric, and so are the others: then so is this one.
-            own = tuple(
-                exactly(multiplied(t) if whole else t) if t is unseen[0] else o
-                for t, o in zip(terms, own, strict=True)
+        shown = [seen.symmetric(term) for term in terms]
+        if shown.count(False) > 1 and known():
+            found[first, out] = balanced(terms, whole)
+        else:  # One that is left is symmetric, because the sum and all the others are.
+            found[first, out] = tuple(
+                exactly(term, whole and not sure) if sure or known() else term
+                for term, sure in zip(terms, shown, strict=True)
             )
-        elif unseen and known():
-            own = balanced(terms, whole)
-        found[first, out] = own
         for second, other in zip(inputs[:row], outputs[:row], strict=True):
-            mirror = tuple(map(turned, results[second, out]))
+            mirror = transpose(results[second, out])
             if seen.alike(mirror, results[first, other]) or known():
                 found[first, other] = mirror
     return found
@@ -88,11 +86,7 @@ class _Expressions:
     def symmetric(self, term: Term) -> bool:
         """Whether a term is seen to be symmetric."""
         number = self.of(term)
-        return number is not None and number == self.of(turned(term))
-
-    def balanced(self, term: Term) -> Term:
-        """A term that is symmetric, with a value that is so in every bit."""
-        return exactly(term) if self.symmetric(term) else term
+        return number is not None and number == self.of(term.transposed)
 
     def alike(self, one: Terms, other: Terms) -> bool:
         """Whether two sums of terms are seen to be equal."""

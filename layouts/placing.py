@@ -24,9 +24,15 @@ ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
 Placed = tuple[tuple[Any, ...], jax.Array]
 
 
-def placed(parts: Sequence[Part]) -> jax.Array:
-    """The sum of terms on the same digits, each at its places in zeros."""
-    parts = _joined([_turned(part) for part in parts])
+def placed(parts: Sequence[Part]) -> jax.Array | None:
+    """The sum of terms on the same digits, each at its places in zeros.
+
+    None where they have too many entries for that, or their places cannot be listed.
+    """
+    parts = [_turned(part) for part in parts]
+    if not _worth_placing(parts):
+        return None
+    parts = _joined(parts)
     dtype = jnp.result_type(*(part.array for part in parts))
     runs: list[Placed] = []
     lists: list[Placed] = []
@@ -42,19 +48,9 @@ def placed(parts: Sequence[Part]) -> jax.Array:
     return total
 
 
-def _one_after_another(found: Sequence[Placed]) -> Placed:
-    """The entries of several terms and their places, as one list."""
-    flat = [
-        ([jnp.ravel(jnp.broadcast_to(place, entries.shape)) for place in at], jnp.ravel(entries))
-        for at, entries in found
-    ]
-    places, entries = zip(*flat, strict=True)
-    return tuple(map(jnp.concatenate, zip(*places, strict=True))), jnp.concatenate(entries)
-
-
-def worth_placing(parts: Sequence[Part]) -> bool:
+def _worth_placing(parts: Sequence[Part]) -> bool:
     """Whether terms have so few entries, at places that can be listed."""
-    whole, parts = prod(parts[0].shape), [_turned(part) for part in parts]
+    whole = prod(parts[0].shape)
     if whole < LEAST or not all(map(_listed, parts)):
         return False
     if all(part.value is None for part in parts):  # ones have no dtype of their own
@@ -63,6 +59,16 @@ def worth_placing(parts: Sequence[Part]) -> bool:
     if len(parts) > 1 and all(map(_runs, parts)):
         return ZEROS_BESIDE_RUNS * max(counts) <= whole
     return (ZEROS_IN_SMALL if whole <= SMALL else ZEROS_IN_LARGE) * sum(counts) <= whole
+
+
+def _one_after_another(found: Sequence[Placed]) -> Placed:
+    """The entries of several terms and their places, as one list."""
+    flat = [
+        ([jnp.ravel(jnp.broadcast_to(place, entries.shape)) for place in at], jnp.ravel(entries))
+        for at, entries in found
+    ]
+    places, entries = zip(*flat, strict=True)
+    return tuple(map(jnp.concatenate, zip(*places, strict=True))), jnp.concatenate(entries)
 
 
 def _entries(part: Part) -> int:

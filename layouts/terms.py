@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -52,6 +52,11 @@ class Term:
         """The labels on neither side: a sum that is not taken, of entries that tables place."""
         sides = {*labels_of(self.out), *labels_of(self.into)}
         return tuple(label for label in self.labels if label not in sides)
+
+    @property
+    def transposed(self) -> "Term":
+        """The same entries, read from the other side."""
+        return replace(self, out=self.into, into=self.out)
 
     @cached_property
     def labels(self) -> tuple[Label, ...]:

@@ -16,7 +16,7 @@ from jax import lax
 
 from layouts.nodes import Mask, Pattern, Write
 from layouts.parts import Part, expand
-from layouts.placing import placed, worth_placing
+from layouts.placing import placed
 
 # A mask of so many entries is a constant of the program; a larger one is counted out.
 SMALL = 2**12
@@ -65,9 +65,10 @@ def _leading(pattern: Pattern, shape: tuple[int, ...], axes: Collection[int]) ->
 
 def _sum(parts: Sequence[Part], in_one_pass: bool) -> jax.Array:
     """The sum of terms on the same digits."""
-    if not in_one_pass and worth_placing(parts):
-        return placed(parts)
-    total, known = None, _better_known(parts)
+    total = None if in_one_pass else placed(parts)
+    if total is not None:
+        return total
+    known = _better_known(parts)
     for count, part in enumerate(parts):
         apart = all(_apart(part, other) for other in parts[:count])
         total = _added(part, total, apart, known)

@@ -23,7 +23,7 @@ import numpy as np
 from hypothesis import strategies as st
 from jax import lax
 
-from layouts import Jacobian, jacobian
+from layouts import Jacobian, hessian, jacobian
 from tests.oracle import distinct_orders
 
 MOST_ENTRIES = 48
@@ -307,13 +307,42 @@ def check(program: Program) -> None:
 
     def everything(*args: jax.Array) -> tuple:
         found = {o: jacobian(function, numbers, order=o)(*args) for o in orders}
-        structured = jacobian(function, numbers, structured=True)(*args)
-        found["structured"] = jax.tree.map(
-            lambda J: J.dense(), structured, is_leaf=lambda J: isinstance(J, Jacobian)
-        )
+        found["structured"] = _dense(jacobian(function, numbers, structured=True)(*args))
         return jax.jacrev(function, numbers)(*args), found
 
-    wanted, found = jax.jit(everything, compiler_options=QUICK)(*args)
+    _compare(*jax.jit(everything, compiler_options=QUICK)(*args))
+
+
+def check_hessian(program: Program) -> None:
+    """Compare the Hessian of a scalar made of a program's outputs with JAX's.
+
+    Raises:
+        AssertionError: the dense or the structured one differs; the message names which.
+    """
+    function, args = program.function, program.args()
+    numbers = tuple(range(len(args)))
+
+    def scalar(*args: jax.Array) -> jax.Array:
+        outputs = [jnp.ravel(output) for output in function(*args)]
+        return sum(jnp.sum(jnp.sin(o) * jnp.arange(1.0, 1 + o.size)) for o in outputs)
+
+    def everything(*args: jax.Array) -> tuple:
+        dense = hessian(scalar, numbers)(*args)
+        return jax.hessian(scalar, numbers)(*args), {
+            "dense": dense,
+            "structured": _dense(hessian(scalar, numbers, structured=True)(*args)),
+        }
+
+    _compare(*jax.jit(everything, compiler_options=QUICK)(*args))
+
+
+def _dense(tree: Any) -> Any:
+    """Every Jacobian in a tree as an array."""
+    return jax.tree.map(lambda J: J.dense(), tree, is_leaf=lambda J: isinstance(J, Jacobian))
+
+
+def _compare(wanted: Any, found: dict[str, Any]) -> None:
+    """Whether each of what is found is as wanted, with its types."""
     for order, tree in found.items():
         assert jax.tree.structure(tree) == jax.tree.structure(wanted), order
         for left, right in zip(jax.tree.leaves(tree), jax.tree.leaves(wanted), strict=True):
@@ -326,13 +355,16 @@ def _too_slow(*_: Any) -> None:
     raise TimeoutError("planning or compiling takes too long")
 
 
-def search(minutes: float, seed: int, slowest: int = 60) -> Program | None:
+def search(
+    minutes: float, seed: int, slowest: int = 60, examine: Callable[[Program], None] = check
+) -> Program | None:
     """Draw programs for some minutes; returns the smallest that fails, or None.
 
     Args:
         minutes: how long to draw; shrinking what fails comes after.
         seed: of the draws.
         slowest: a program that takes more seconds than this fails too.
+        examine: raises where a program fails.
     """
     end, count, smallest = time.monotonic() + 60 * minutes, 0, None
     signal.signal(signal.SIGALRM, _too_slow)
@@ -353,7 +385,7 @@ def search(minutes: float, seed: int, slowest: int = 60) -> Program | None:
             jax.clear_caches()
         signal.alarm(slowest)
         try:
-            check(program)
+            examine(program)
         except Exception as error:
             if smallest is None:
                 print(f"{count} programs, {type(error).__name__}; shrinking", flush=True)
@@ -378,9 +410,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--slowest", type=int, default=60, help="seconds that one may take")
+    parser.add_argument("--hessians", action="store_true", help="compare second derivatives")
     options = parser.parse_args(argv)
     jax.config.update("jax_enable_x64", True)
-    program = search(options.minutes, options.seed, options.slowest)
+    examine = check_hessian if options.hessians else check
+    program = search(options.minutes, options.seed, options.slowest, examine)
     if program is not None:
         print(program.script)
     return int(program is not None)

@@ -12,6 +12,12 @@ def test_random_programs(program):
     fuzz.check(program)
 
 
+@settings(derandomize=True, deadline=None, max_examples=20)
+@given(fuzz.programs())
+def test_hessians_of_random_programs(program):
+    fuzz.check_hessian(program)
+
+
 # What the search has found, shrunk.
 FILTER = "jnp.fft.irfft(jnp.fft.rfft({}) * (1 + 0.3j), n=5)"
 FOUND = {
