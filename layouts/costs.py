@@ -11,6 +11,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from layouts.counting import count
 from layouts.errors import LayoutError
 from layouts.graph import Graph
+from layouts.leaves import leaf_names
 from layouts.linearize import Linearized
 from layouts.mesh.communication import MeshReport, over_mesh
 from layouts.mesh.evaluating import evaluated
@@ -19,7 +20,7 @@ from layouts.plan import Plan, Results, choose, make_plan
 from layouts.program import Cost
 from layouts.show.costs import costs_html
 from layouts.show.html import Markup, Shown, section
-from layouts.transforms import leaf_names, linearize_call
+from layouts.transforms import linearize_call
 
 CONVENTION = "one multiplication is one scalar product: a matmul of m×k by k×n is mkn"
 

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from layouts.leaves import leaf_names
 from layouts.naming import linearize_named
 from layouts.naming.symbols import symbolic
 from layouts.plan import choose
 from layouts.products import settle
 from layouts.show.writing import definitions
-from layouts.transforms import leaf_names
 from tests import formulas
 
 

@@ -21,6 +21,7 @@ from layouts.derivation.unrolling import is_short, unrolled
 from layouts.derivation.vertices import Program, Vertex
 from layouts.errors import LayoutError
 from layouts.formulas.tree import Call, Formula, Name
+from layouts.leaves import leaf_names
 from layouts.naming.called import name_of
 from layouts.naming.paper import on_paper
 from layouts.naming.reading import constant, read
@@ -31,7 +32,6 @@ from layouts.naming.written import is_open, open_parts, written
 from layouts.reader import bind, walk
 from layouts.show.value import Value, is_call
 from layouts.show.values import Values
-from layouts.transforms import leaf_names
 
 # Functions of which both sides have names: what goes in is z1, what comes out a1.
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "elu", "erf")

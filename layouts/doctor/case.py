@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from layouts.errors import LayoutError
-from layouts.transforms import leaf_names
+from layouts.leaves import leaf_names
 
 
 @dataclass(frozen=True)

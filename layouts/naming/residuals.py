@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from layouts.axes import Label
+from layouts.leaves import leaf_names
 from layouts.linearize import Linearized
 from layouts.naming.paper import on_paper
 from layouts.naming.reading import cut, read
@@ -41,7 +42,7 @@ from layouts.show.products import align, einsum
 from layouts.show.value import Value
 from layouts.show.values import Values
 from layouts.show.views import expand, full, index, piece, reshape
-from layouts.transforms import leaf_names, linearize_call
+from layouts.transforms import linearize_call
 
 # Functions that JAX writes as several primitives, with a name for their derivative.
 FAMILIAR: Mapping[str, tuple[Callable, str]] = {

@@ -11,12 +11,13 @@ import numpy as np
 
 from layouts import budget
 from layouts.errors import LayoutError
+from layouts.leaves import leaf_names
 from layouts.linearize import Linearized
 from layouts.plan import Plan
 from layouts.streaming.identity import identity_of, picked
 from layouts.streaming.planning import part_of
 from layouts.streaming.streams import End, Stream
-from layouts.transforms import leaf_names, linearize_call
+from layouts.transforms import linearize_call
 
 GIBIBYTE = 2**30
 
