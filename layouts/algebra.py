@@ -3,7 +3,7 @@
 They work on labels and symbolic arrays alone (see `layouts.nodes`): no numbers, no JAX.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -80,9 +80,9 @@ def compose(left: Terms, right: Terms) -> Terms:
     that no matrix does for is applied to the other side as a whole.
     """
     if _has_no_matrix(left):
-        left, right = one_way(left, "push"), _as_one(right, {})
+        left, right = one_way(left, "push"), as_one(right, {})
     elif _has_no_matrix(right):
-        left, right = _as_one(left, {}), one_way(right, "pull")
+        left, right = as_one(left, {}), one_way(right, "pull")
     return combine([compose_terms(a, b) for a in left for b in right])
 
 
@@ -300,7 +300,7 @@ def bounded(terms: Terms) -> Terms:
     stored = sum(stored_size(term.factors) + 1 for term in terms)
     if len(terms) <= MOST_TERMS and stored <= entries:
         return terms
-    return _as_one(terms, tied)
+    return as_one(terms, tied)
 
 
 def _extents(terms: Terms) -> tuple[list[int], list[int]]:
@@ -309,7 +309,7 @@ def _extents(terms: Terms) -> tuple[list[int], list[int]]:
     return out, into
 
 
-def _as_one(terms: Terms, tied: dict[int, int]) -> Terms:
+def as_one(terms: Terms, tied: Mapping[int, int]) -> Terms:
     """All terms as one array; with a delta on each tied output and input axis, else dense."""
     out, into = _extents(terms)
     rest = [place for place in range(len(into)) if place not in tied.values()]

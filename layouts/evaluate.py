@@ -173,6 +173,12 @@ def _is_one(node: Node) -> bool:
     return isinstance(node, Identity) and node.size == 1
 
 
+def _larger(node: Larger, array: jax.Array) -> jax.Array:
+    # Stored first: computed twice in one loop, an entry and its mirror image may be rounded apart.
+    stored = lax.optimization_barrier(array)
+    return jnp.maximum(stored, jnp.transpose(stored, node.order))
+
+
 def _reshape(node: Reshape, operands: Sequence[jax.Array]) -> jax.Array:
     return jnp.reshape(operands[0], node.shape)
 
@@ -310,7 +316,7 @@ _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Contract: _contract,
     Digit: _digit,
     Identity: _identity,
-    Larger: lambda node, operands: jnp.maximum(*operands),
+    Larger: lambda node, operands: _larger(node, *operands),
     OneHot: _one_hot,
     Places: _places,
     Put: _put,

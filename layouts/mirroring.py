@@ -15,7 +15,7 @@ from typing import Any
 
 from layouts.algebra import transpose
 from layouts.axes import Label
-from layouts.balancing import balanced, exactly
+from layouts.balancing import exactly, in_pairs, together
 from layouts.nodes import Add, Contract, Node
 from layouts.program import schedule
 from layouts.terms import Term, Terms
@@ -40,7 +40,7 @@ def mirrored(
         inputs: the arrays differentiated by.
         outputs: the gradients of one scalar by each of them, in the same order.
         known: whether the function's Hessian is known to be symmetric; asked where it is not seen.
-        whole: whether the terms are to be written out, so that their factors may be multiplied.
+        whole: whether the terms are to be written out, so that they may be one array.
 
     Example:
         >>> from layouts.axes import fresh_axes, labels_of
@@ -61,19 +61,22 @@ def mirrored(
     found = dict(results)
     for row, (first, out) in enumerate(zip(inputs, outputs, strict=True)):
         terms = results[first, out]
-        shown = [seen.symmetric(term) for term in terms]
-        if shown.count(False) > 1 and known():
-            found[first, out] = balanced(terms, whole)
-        else:  # One that is left is symmetric, because the sum and all the others are.
-            found[first, out] = tuple(
-                exactly(term, whole and not sure) if sure or known() else term
-                for term, sure in zip(terms, shown, strict=True)
-            )
+        unseen = tuple(term for term in terms if not seen.symmetric(term))
+        found[first, out] = tuple(t if t in unseen else exactly(t) for t in terms)
+        if unseen and known():
+            found[first, out] = _balanced(terms, unseen, whole)
         for second, other in zip(inputs[:row], outputs[:row], strict=True):
             mirror = transpose(results[second, out])
             if seen.alike(mirror, results[first, other]) or known():
                 found[first, other] = mirror
     return found
+
+
+def _balanced(terms: Terms, unseen: Terms, whole: bool) -> Terms:
+    """Terms whose sum is known to be symmetric, exactly so, though of some it is not seen."""
+    if len(unseen) == 1 and len(unseen[0].factors) == 1:  # so is it, as all the others are
+        return tuple(map(exactly, terms))
+    return (together(terms) if whole else None) or in_pairs(terms)
 
 
 class _Expressions:

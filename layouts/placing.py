@@ -3,6 +3,8 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from graphlib import CycleError, TopologicalSorter
 from math import prod
 from typing import Any
 
@@ -16,7 +18,9 @@ from layouts.parts import Part, expand
 from layouts.selection import moves_back
 
 # Measured on CPUs: placing is worth it where so many zeros stand for each entry, in arrays of at
-# most SMALL entries and in larger ones. Fewer do for several terms whose entries stand in runs.
+# most SMALL entries and in larger ones. Fewer do for several terms: masks test all entries for each
+# of them, and where each is tied twice they may take ten times as long; and fewer still for several
+# whose entries stand in runs.
 LEAST, SMALL = 2**12, 2**18
 ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
 
@@ -33,13 +37,13 @@ def placed(parts: Sequence[Part]) -> jax.Array | None:
     if not _worth_placing(parts):
         return None
     parts = _joined(parts)
-    dtype = jnp.result_type(*(part.array for part in parts))
     runs: list[Placed] = []
     lists: list[Placed] = []
     for at, entries in map(_at_places, parts):
         whole = any(isinstance(place, slice) for place in at)
-        (runs if whole else lists).append((at, entries.astype(dtype)))
-    total = jnp.zeros(parts[0].shape, dtype)
+        (runs if whole else lists).append((at, entries))
+    zeros = (jnp.zeros_like(part.array, shape=()) for part in parts)
+    total = jnp.broadcast_to(reduce(operator.add, zeros), parts[0].shape)
     for at, entries in runs:
         total = total.at[at].add(entries, mode="drop", unique_indices=True)
     if lists:  # all of them in one step, which compiles once
@@ -53,12 +57,16 @@ def _worth_placing(parts: Sequence[Part]) -> bool:
     whole = prod(parts[0].shape)
     if whole < LEAST or not all(map(_listed, parts)):
         return False
-    if all(part.value is None for part in parts):  # ones have no dtype of their own
+    if all(part.value is None for part in parts):  # ones alone: the compiler writes them sooner
         return False
     counts = [_entries(part) for part in parts]
     if len(parts) > 1 and all(map(_runs, parts)):
         return ZEROS_BESIDE_RUNS * max(counts) <= whole
-    return (ZEROS_IN_SMALL if whole <= SMALL else ZEROS_IN_LARGE) * sum(counts) <= whole
+    ties = sum(len(part.deltas) + len(part.pattern.masks) for part in parts)
+    if whole <= SMALL:
+        return ZEROS_IN_SMALL * sum(counts) <= whole * len(parts)
+    tied_twice = len(parts) > 1 and ties >= 2 * len(parts)
+    return (ZEROS_IN_SMALL if tied_twice else ZEROS_IN_LARGE) * sum(counts) <= whole
 
 
 def _one_after_another(found: Sequence[Placed]) -> Placed:
@@ -96,11 +104,28 @@ def _inverted(mask: Mask) -> Mask:
 
 
 def _listed(part: Part) -> bool:
-    """Whether each of its selections tells another place, one that its array does not know."""
-    masks = part.pattern.masks
+    """Whether it is tied at all, and its selections tell places, from digits or what others tell.
+
+    Its array knows none of these. A hidden label has one value, a hidden place tells another.
+    """
+    masks, extents = part.pattern.masks, part.pattern.extents
     places, labels = {mask.place for mask in masks}, {n for mask in masks for n in mask.labels}
-    apart = len(places) == len(masks) and places.isdisjoint((*labels, *(part.pattern.value or ())))
-    return apart and places | labels <= part.first.keys()
+    tied = len(places) == len(masks) and bool(masks or part.deltas)
+    apart = tied and places.isdisjoint(part.pattern.value or ())
+    hidden = (places | labels) - part.first.keys()
+    told = all(n in labels if n in places else extents[n] == 1 for n in hidden)
+    tables = {n for mask in masks if mask.table for n in mask.labels}
+    return apart and told and places.isdisjoint(tables) and _order(part) is not None
+
+
+def _order(part: Part) -> list[int] | None:
+    """Its selections, each after those that tell its labels; None where they go in a circle."""
+    place = {mask.place: n for n, mask in enumerate(part.pattern.masks)}
+    told = TopologicalSorter({mask.place: mask.labels for mask in part.pattern.masks})
+    try:
+        return [place[n] for n in told.static_order() if n in place]
+    except CycleError:
+        return None
 
 
 def _spread(part: Part) -> list[int]:
@@ -136,7 +161,8 @@ def _at_places(part: Part) -> Placed:
     pattern, listed = part.pattern, _spread(part)
     spread = tuple(pattern.extents[n] for n in listed)
     places = {n: lax.broadcasted_iota(np.int32, spread, axis) for axis, n in enumerate(listed)}
-    for mask, table in zip(pattern.masks, part.tables, strict=True):
+    for n in _order(part) or ():
+        mask, table = pattern.masks[n], part.tables[n]
         places[mask.place] = _places(mask, table, places, listed, pattern.extents[mask.place])
     at = tuple(places.get(n, slice(None)) for n in pattern.digits)
     rest = [n for n in pattern.digits if n not in places]

@@ -154,8 +154,8 @@ def hessian(
     The result is symmetric in every bit, and of the blocks by two arguments one is the other
     turned. It is not where `fun` has a derivative rule of the user's own (`jax.custom_jvp`,
     `jax.custom_vjp`), which need not be symmetric and is kept as it is. To rounding only are
-    blocks under a `memory_limit`, what lies on a mesh, terms that have no mirror image among the
-    others, and entrywise products of more than 2¹⁸ entries, which exchanging would slow down.
+    blocks under a `memory_limit`, what lies on a mesh, structured terms that have no mirror image
+    among the others, and entrywise products of more than 2¹⁸ entries, which that would slow down.
 
     Returns:
         A function that returns the pytree that `jax.hessian` returns.

@@ -135,4 +135,15 @@ class RealPart(Node):
 
 @dataclass(frozen=True, eq=False)
 class Larger(Node):
-    """Of two arrays the larger, entry by entry: of two that are equal to rounding, either."""
+    """Of two entries that mirror each other, equal to rounding, the larger: equal in every bit.
+
+    Attributes:
+        order: the axes of the mirror image, as in a transpose.
+    """
+
+    order: Indices = ()
+
+    @property
+    def signature(self) -> tuple:
+        """The order of the axes."""
+        return (Larger, self.order)
