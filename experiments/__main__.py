@@ -31,13 +31,21 @@ EXPERIMENTS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run them all. The exit status is 1 if a claim failed."""
-    options = harness.parser(__doc__)
-    options.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS)
+    options = harness.parser("experiments", __doc__)
+    options.add_argument(
+        "--only",
+        nargs="+",
+        choices=EXPERIMENTS,
+        default=EXPERIMENTS,
+        metavar="NAME",
+        help=f"these alone, of {', '.join(EXPERIMENTS)}",
+    )
     chosen = options.parse_args(arguments)
     console, start = Console(), time.perf_counter()
     if not chosen.small:
         timing.keep_memory()  # works from the first computation on
-    reports, failures = run_all(chosen.only, chosen, console)
+    with harness.ending():
+        reports, failures = run_all(chosen.only, chosen, console)
     console.print()
     console.print(summary(reports, failures))
     chosen.out.mkdir(parents=True, exist_ok=True)

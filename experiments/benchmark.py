@@ -212,16 +212,18 @@ def draw(result: harness.Result) -> Figure:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: the options of every experiment, and which cases to run how often."""
-    options = harness.parser(__doc__)
+    options = harness.parser("experiments.benchmark", __doc__)
     options.add_argument("--only", default="", metavar="TEXT", help="cases whose name holds TEXT")
     options.add_argument("--rounds", type=int, default=ROUNDS, help="at most (%(default)s)")
     options.add_argument("--list", action="store_true", help="name the cases and stop")
     chosen, console = options.parse_args(arguments), Console()
     cases = [case for case in CASES if chosen.only.lower() in f"{case.name} {case.kind}".lower()]
-    if chosen.list or not cases:
+    if not cases:
+        options.error(f"argument --only: no case holds {chosen.only!r}; --list names them")
+    if chosen.list:
         for case in cases:
-            console.print(Text(f"{case.kind:18} {case.name}"))
-        console.print(Text(f"{len(cases)} of {len(CASES)} cases hold {chosen.only!r}."))
+            console.print(Text(f"{case.kind:18} {case.name}"), soft_wrap=True)
+        console.print(f"{len(cases)} of {len(CASES)} cases")
         return
     columns = (
         TextColumn("{task.description}"),
@@ -239,7 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         vars(module).update(
             run=partial(run, cases=cases, rounds=chosen.rounds, tell=tell), draw=draw
         )
-        report = harness.perform(module, chosen.out, chosen.small)
+        with harness.ending():
+            report = harness.perform(module, chosen.out, chosen.small)
     harness.show(report, console)
     console.print(
         Text(f"Saved {chosen.out / 'benchmark'}.json and .png, after {report.seconds:.0f} s.")

@@ -6,9 +6,11 @@ nothing. A module may add `draw(result) -> Figure`. Everything else happens here
 
 import argparse
 import json
+import os
 import platform
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +29,8 @@ from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text
 
-DEFAULT_OUT = Path("results")
+DEFAULT_OUT = "results"
+INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
 
 
 class ClaimFailed(AssertionError):
@@ -130,10 +133,14 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), **versions, "device": jax.default_backend()}
 
 
+def full_name(module: ModuleType) -> str:
+    """What `python -m` calls a module, also where it runs as `__main__`."""
+    return module.__spec__.name if module.__spec__ else module.__name__
+
+
 def perform(module: ModuleType, out: Path, small: bool) -> Report:
     """Run one experiment and save its data, and its picture where it has one, under `out`."""
-    spec = module.__spec__  # under -m, __name__ is "__main__"
-    name = (spec.name if spec else module.__name__).rpartition(".")[2]
+    name = full_name(module).rpartition(".")[2]
     start = time.perf_counter()
     result: Result = module.run(small)
     out.mkdir(parents=True, exist_ok=True)
@@ -172,13 +179,22 @@ def show(report: Report, console: Console) -> None:
     console.print(Text("Finding: ", style="bold") + Text(result.finding))
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that every experiment takes."""
-    options = argparse.ArgumentParser(description=description)
+def folder(text: str) -> Path:
+    """A folder that results can be written to, there or to be made: known before the work."""
+    path = Path(text)
+    there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise argparse.ArgumentTypeError(f"expected a folder to write to, got {text}")
+    return path
+
+
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The options that every experiment takes, under the name of its module."""
+    options = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
     options.add_argument("--small", action="store_true", help="a small size, for a quick look")
     options.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         default=DEFAULT_OUT,
         metavar="DIR",
         help="where results go (%(default)s)",
@@ -186,16 +202,29 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return options
 
 
+@contextmanager
+def ending() -> Iterator[None]:
+    """A claim that fails, or Ctrl-C, ends the program with one line and an exit status."""
+    try:
+        yield
+    except ClaimFailed as error:
+        sys.exit(f"claim failed: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
 def main(module: ModuleType, arguments: Sequence[str] | None = None) -> None:
     """The command line of one experiment."""
-    options = parser(module.__doc__).parse_args(arguments)
+    options = parser(full_name(module), module.__doc__).parse_args(arguments)
     console = Console()
-    report = perform(module, options.out, options.small)
+    with ending():
+        report = perform(module, options.out, options.small)
     show(report, console)
     saved = f"{options.out / report.name}.json" + (
         f" and {report.picture}" if report.picture else ""
     )
-    console.print(Text(f"Saved {saved}, after {report.seconds:.1f} s."))
+    console.print(Text(f"Saved {saved}, after {report.seconds:.1f} s."), soft_wrap=True)
 
 
 def interleaved_seconds(

@@ -19,7 +19,6 @@ from layouts.errors import LayoutError
 
 MODES = ("strong", "weak")
 NEARLY = 0.75  # so that of 8 devices each has at most a sixth
-INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
 
 
 def run(small: bool = False) -> Result:
@@ -186,13 +185,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             small = ["--small"] * chosen.small
             harness.main(sys.modules[__name__], ["--out", str(chosen.out), *small])
         else:
-            join(asked_run(chosen), Console())
+            with harness.ending():
+                join(asked_run(chosen), Console())
     except (LayoutError, ProcessLost) as error:
         print(f"experiments.scale: {error}", file=sys.stderr)
         return REFUSED if isinstance(error, LayoutError) else FAILED
-    except KeyboardInterrupt:
-        print("experiments.scale: interrupted; all processes stopped", file=sys.stderr)
-        return INTERRUPTED
     return 0
 
 

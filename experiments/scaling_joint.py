@@ -110,7 +110,7 @@ def _table(*columns: str) -> Table:
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of every experiment, and those for processes."""
-    options = harness.parser(description)
+    options = harness.parser("experiments.scale", description)
     several = options.add_argument_group(
         "one run over several processes, joined by jax.distributed"
     )

@@ -77,6 +77,21 @@ def test_the_suite_is_broad():
     assert len(set(kinds)) >= 8 and kinds.count("chain") < len(CASES) / 2
 
 
+def test_cases_are_listed_one_a_line(capsys):
+    benchmark.main(["--list", "--only", "hessian"])
+    *listed, count = capsys.readouterr().out.splitlines()
+    names = [case.name for case in CASES if "hessian" in f"{case.name} {case.kind}".lower()]
+    assert count == f"{len(names)} of {len(CASES)} cases"
+    assert [line[19:] for line in listed] == names
+
+
+def test_a_name_that_no_case_has_is_refused(capsys):
+    with pytest.raises(SystemExit) as end:
+        benchmark.main(["--only", "nothing"])
+    assert end.value.code == 2
+    assert "no case holds 'nothing'; --list names them" in capsys.readouterr().err
+
+
 def test_peers_name_cases_that_exist():
     assert {*peers.IN_TORCH, *peers.ASDEX_LEFT_OUT} <= {case.name for case in CASES}
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -36,9 +37,39 @@ def test_experiment_runs_alone_and_saves_what_it_found(name: str, tmp_path: Path
 def test_experiment_has_a_command_line(name: str, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as end:
-        runpy.run_module(f"experiments.{name}", run_name="__main__")
+        runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
     shown = capsys.readouterr().out
     assert end.value.code == 0 and "--small" in shown and "--out" in shown
+    assert f"usage: python -m experiments.{name} " in shown
+
+
+@pytest.mark.parametrize("name", ["", "a/folder", "new/and/deep"])
+def test_results_go_to_any_folder_that_can_be_made(name: str, tmp_path: Path):
+    (tmp_path / "a/folder").mkdir(parents=True)
+    chosen = harness.parser("x", "").parse_args(["--out", str(tmp_path / name)])
+    assert chosen.out == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["a file", "a file/below"])
+@pytest.mark.parametrize("module", ["gradient_form", "benchmark", "scale", "__main__"])
+def test_no_work_is_done_for_a_folder_that_cannot_be_written(name, module, tmp_path, capsys):
+    (tmp_path / "a file").touch()
+    chosen = experiment(module)
+    run = partial(harness.main, chosen) if module == "gradient_form" else chosen.main
+    with pytest.raises(SystemExit) as end:
+        run(["--small", "--out", str(tmp_path / name)])
+    assert end.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "argument --out: expected a folder to write to, got" in told
+
+
+def test_a_claim_that_fails_alone_is_one_line(tmp_path: Path, monkeypatch):
+    def run(small: bool) -> harness.Result:
+        raise harness.ClaimFailed("water is dry: measured wet")
+
+    monkeypatch.setattr(experiment("gradient_form"), "run", run)
+    with pytest.raises(SystemExit, match=r"^claim failed: water is dry: measured wet$"):
+        harness.main(experiment("gradient_form"), ["--small", "--out", str(tmp_path)])
 
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -76,6 +107,21 @@ def test_a_failed_claim_is_reported_and_is_the_exit_status(tmp_path: Path, monke
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;water&lt;/b&gt; is dry" in page and "<b>water" not in page
     assert "is dry" in capsys.readouterr().out
+
+
+def test_an_interrupt_ends_in_one_line(tmp_path: Path, monkeypatch, capsys):
+    def run(small: bool) -> harness.Result:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment("gradient_form"), "run", run)
+    command = ["--small", "--out", str(tmp_path)]
+    for call in (
+        lambda: harness.main(experiment("gradient_form"), command),
+        lambda: everything.main([*command, "--only", "gradient_form"]),
+    ):
+        with pytest.raises(SystemExit) as end:
+            call()
+        assert end.value.code == 130 and capsys.readouterr().err == "interrupted\n"
 
 
 def test_a_claim_that_does_not_hold_raises_and_is_not_recorded():

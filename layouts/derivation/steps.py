@@ -23,7 +23,7 @@ __all__ = ["Derivation", "Step"]
 ALARM = 1e-2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation(Shown):
     """How a derivative is found by hand, step by step.
 
@@ -50,6 +50,8 @@ class Derivation(Shown):
             D_dot = W_dot @ X   the JVP: pushes a tangent forward, 4x5
         >>> derivation.as_json()["steps"][0]["latex"]
         'D = W X'
+        >>> {"by W": derivation}
+        {'by W': <derivation of ∂D/∂W in 15 steps>}
     """
 
     inputs: Mapping[str, Shape]
@@ -84,6 +86,11 @@ class Derivation(Shown):
 
     def __str__(self) -> str:
         return self.text()
+
+    def __repr__(self) -> str:
+        """In a few words, so that a dictionary of derivations can be printed."""
+        asked = text(Derivative(Name(self.out_name), Name(self.wrt)))
+        return f"<derivation of {asked} in {len(self.steps)} steps>"
 
     def text(
         self, alphabet: Alphabet = "unicode", width: int = 88, layout: Layout | str | None = None
