@@ -123,6 +123,7 @@ SUMS = {
     "entries squared": (jax.grad(lambda x: (x[ROWS, COLUMNS] ** 3).sum()), (5, 7), 9),
     "edges": (jax.grad(lambda x: (WEIGHTS * (x[SOURCE] - x[TARGET]) ** 4).sum()), (5,), 23),
     "cross-entropy": (jax.grad(lambda x: entropy(x).sum()), (5, 7), 105),
+    "product of sorted": (jax.grad(lambda x: jnp.prod(1 + jnp.sort(x, axis=0))), (2, 3), 122),
 }
 CASES = {
     f"{kind}: {name}": case
