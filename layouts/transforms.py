@@ -186,9 +186,10 @@ def hessian(
 
     The result is symmetric in every bit, and of the blocks by two arguments one is the other
     turned. It is not where `fun` has a derivative rule of the user's own (`jax.custom_jvp`,
-    `jax.custom_vjp`), which need not be symmetric and is kept as it is. To rounding only are
-    blocks under a `memory_limit`, what lies on a mesh, terms that have no mirror image among the
-    others, and entrywise products of more than 2¹⁸ entries, which exchanging would slow down.
+    `jax.custom_vjp`) or JAX takes a matrix for symmetric (`cholesky`, `eigh`, `cg`), whose rules
+    need not be symmetric and are kept as they are. To rounding only are blocks under a
+    `memory_limit`, what lies on a mesh, terms that have no mirror image among the others, and
+    entrywise products of more than 2¹⁸ entries, which exchanging would slow down.
 
     Returns:
         A function that returns the pytree that `jax.hessian` returns.
@@ -287,7 +288,8 @@ class _Call:
     def dtype(self, value: jax.Array, place: int) -> np.dtype:
         """A Jacobian's: its input's, as `jax.jacrev` has it; a Hessian's: its gradient's."""
         own = _dtype(self.dynamic[place])
-        return value.dtype if self.asked.second and value.dtype.kind == own.kind else own
+        kinds = {jnp.issubdtype(dtype, jnp.complexfloating) for dtype in (value.dtype, own)}
+        return value.dtype if self.asked.second and len(kinds) == 1 else own
 
     @property
     def of_complex(self) -> bool:
