@@ -227,7 +227,8 @@ def _placed(label: Label, kept: set[Label], state: State) -> tuple[State, set[La
     for s in first.values():
         whole = _take(whole, s) if s.place in whole.labels else whole
     left = [s for s in selections if s not in by]
-    return ([*rest, _put(whole, tuple(first.values()), group)], left), group
+    put = _squeezed(_put(whole, tuple(first.values()), group), kept)
+    return ([*rest, put], left), group
 
 
 def _product(factors: Sequence[Factor]) -> Factor:
