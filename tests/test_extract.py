@@ -336,3 +336,8 @@ def test_entries_of_products_that_tables_place(name):
         np.testing.assert_allclose(J.blocks(axis), np.einsum(blocks, dense), atol=1e-12)
     blocks = np.einsum("nabn->nab", dense)
     np.testing.assert_allclose(J.blocks((0, 1)), blocks, atol=1e-12)
+
+
+def test_the_diagonal_of_a_slice_in_other_digits():
+    J = jacobian(lambda x: jnp.repeat(x[4:8] ** 2, 3), structured=True)(jnp.arange(12.0))
+    np.testing.assert_array_equal(J.diagonal(), np.diagonal(J.dense()))
