@@ -95,7 +95,8 @@ class Call:
     def dtype(self, value: jax.Array, place: int) -> np.dtype:
         """A Jacobian's: its input's, as `jax.jacrev` has it; a Hessian's: its gradient's."""
         own = _dtype(self.dynamic[place])
-        return value.dtype if self.asked.second and value.dtype.kind == own.kind else own
+        kinds = {jnp.issubdtype(dtype, jnp.complexfloating) for dtype in (value.dtype, own)}
+        return value.dtype if self.asked.second and len(kinds) == 1 else own
 
     @property
     def of_complex(self) -> bool:

@@ -1,7 +1,8 @@
 """Whether a function's derivatives are all JAX's own, or some follow rules that a user wrote.
 
 What JAX differentiates by its own rules is the derivative of what it computes, so that a Hessian is
-symmetric. A user's rule may give whatever it likes: a straight-through estimator gives none.
+symmetric. A user's rule may give whatever it likes: a straight-through estimator gives none. And
+where JAX takes a matrix for symmetric its rule is the derivative among symmetric matrices alone.
 """
 
 import sys
@@ -11,9 +12,12 @@ import jax
 
 from layouts.counting import inner_jaxprs
 
+# They read one triangle of a matrix, and take the other for its mirror image.
+OF_SYMMETRIC = {"cholesky", "eigh"}
+
 
 def by_own_rules(closed: Any) -> bool:
-    """Whether a program uses no derivative rule but those of JAX.
+    """Whether a program uses no derivative rule but those of JAX, which hold for any input.
 
     Args:
         closed: the program, as `jax.make_jaxpr` gives it.
@@ -35,10 +39,13 @@ def by_own_rules(closed: Any) -> bool:
 
 def _is_own(equation: Any) -> bool:
     """Whether an equation has no rule, or is a function of JAX that has one as it stands there."""
-    if not equation.primitive.name.startswith("custom_"):
-        return True
-    if equation.primitive.name == "custom_linear_solve":
-        return True  # derived from the equation that it solves
+    kind = equation.primitive.name
+    if not kind.startswith("custom_"):
+        return kind not in OF_SYMMETRIC
+    if kind == "custom_linear_solve":
+        # Derived from the equation that it solves; its transpose may be taken for the same.
+        jaxprs = equation.params["jaxprs"]
+        return str(jaxprs.matvec) != str(jaxprs.vecmat)
     called = equation.params.get("call_jaxpr")
     written = getattr(getattr(called, "jaxpr", called), "debug_info", None)
     name, file = (getattr(written, what, None) for what in ("func_name", "func_filename"))

@@ -14,6 +14,7 @@ from layouts import algebra, extract
 from layouts.conventions import Convention, Layout
 from layouts.coordinates import coordinates
 from layouts.errors import LayoutError
+from layouts.evaluate import evaluate
 from layouts.formulas.of_terms import kronecker_of
 from layouts.formulas.tree import Call
 from layouts.mesh.partitioned import compute_stored
@@ -355,8 +356,8 @@ class Entries:
 
     def _fixed_points(self, table: Node) -> jax.Array:
         """Ones where a table of places lists a place at that place."""
-        assert isinstance(table, Leaf)
-        return (self.arrays[table.index] == jnp.arange(table.size)).astype(self.dtype)
+        (places,) = evaluate([table], self.arrays)
+        return (places == jnp.arange(table.size)).astype(self.dtype)
 
     @cached_property
     def structure(self) -> Structure:

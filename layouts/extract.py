@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from layouts import algebra
-from layouts.axes import Axis, Label, Unifier
+from layouts.axes import Axis, Label, Unifier, labels_of
 from layouts.nodes import Add, Identity, Leaf, Node, Take
-from layouts.products import contract_node
-from layouts.selection import Selection
+from layouts.products import contract, contract_node, written_order
+from layouts.selection import Selection, looked_up
 from layouts.terms import Factor, Term, Terms, one_hot, resolve
 
 
@@ -94,7 +94,7 @@ def _without_loops(term: Term, tables: list[Node], leaves: int) -> Term | None:
     factors, selections = list(term.factors), []
     for s in term.selections:
         if s.place not in s.labels:
-            selections.append(s)
+            selections.append(_once_each(s))
         elif s.others:
             factors.append(_diagonal(one_hot(s)))
         elif s.table is not None:
@@ -108,7 +108,20 @@ def _without_loops(term: Term, tables: list[Node], leaves: int) -> Term | None:
                 return None
             if last - first < s.label.size:
                 factors.append(_ones_within(s.label, (first, last)))
-    return replace(term, factors=tuple(factors), selections=tuple(selections))
+    # What those alone tied, or what only points, is summed.
+    hidden = dict.fromkeys(n for f in factors for n in f.labels if n not in labels_of(term.into))
+    kept = {n for s in selections for n in s.labels if n.size > 1} | {*labels_of(term.into)}
+    results = contract(factors, kept, written_order((), term.into, hidden))
+    return replace(term, factors=results, selections=tuple(selections))
+
+
+def _once_each(selection: Selection) -> Selection:
+    """A selection that depends on each label once: where two have become one, its diagonal."""
+    labels = tuple(dict.fromkeys(selection.labels))
+    if selection.table is None or len(labels) == len(selection.labels):
+        return selection
+    table = _diagonal(Factor(selection.table, selection.labels)).node
+    return looked_up(selection.place, labels, table)
 
 
 def _fixed_points(selection: Selection) -> tuple[int, int]:

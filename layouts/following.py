@@ -220,11 +220,15 @@ def _placed(label: Label, kept: set[Label], state: State) -> tuple[State, set[La
     rest = [f for f in factors if group.isdisjoint(f.labels)]
     for s in by:  # a place that is tied twice is where both agree
         carrying += [one_hot(s)] if first.setdefault(s.place, s) is not s else []
+    for place in first:  # one that tells another is itself told by the labels that are summed
+        told = first[place]
+        first = {n: s.after(told) if place in s.labels else s for n, s in first.items()}
     whole = _product(carrying) if carrying else _ones((label,))
     for s in first.values():
         whole = _take(whole, s) if s.place in whole.labels else whole
     left = [s for s in selections if s not in by]
-    return ([*rest, _put(whole, tuple(first.values()), group)], left), group
+    put = _squeezed(_put(whole, tuple(first.values()), group), kept)
+    return ([*rest, put], left), group
 
 
 def _product(factors: Sequence[Factor]) -> Factor:

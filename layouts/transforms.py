@@ -153,9 +153,10 @@ def hessian(
 
     The result is symmetric in every bit, and of the blocks by two arguments one is the other
     turned. It is not where `fun` has a derivative rule of the user's own (`jax.custom_jvp`,
-    `jax.custom_vjp`), which need not be symmetric and is kept as it is. To rounding only are
-    blocks under a `memory_limit`, what lies on a mesh, structured terms that have no mirror image
-    among the others, and entrywise products of more than 2¹⁸ entries, which that would slow down.
+    `jax.custom_vjp`) or JAX takes a matrix for symmetric (`cholesky`, `eigh`, `cg`), whose rules
+    need not be symmetric and are kept as they are. To rounding only are blocks under a
+    `memory_limit`, what lies on a mesh, structured terms that have no mirror image among the
+    others, and entrywise products of more than 2¹⁸ entries, which that would slow down.
 
     Returns:
         A function that returns the pytree that `jax.hessian` returns.

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from layouts import Jacobian, algebra
+from layouts import Jacobian, algebra, jacobian
 from layouts.axes import Label, fresh_axes, labels_of, sizes
 from layouts.extract import is_tied, tied
 from layouts.nodes import Leaf
@@ -297,3 +297,47 @@ def test_sparse_entries(J):
 )
 def test_as_many_entries_as_the_structure_says(name, entries):
     assert EXAMPLES[name].to_bcoo().nse == entries
+
+
+ALONG = np.array([[1, 0, 2], [0, 1, 1], [2, 2, 0]])
+# Products whose entries tables place: once axes are made one a table depends twice on one label,
+# or what placed an entry places none any more.
+PLACED = {
+    "a table read twice": [
+        lambda x: jnp.take_along_axis(x, ALONG, 0),
+        jnp.transpose,
+        lambda x: jnp.take_along_axis(x, ALONG, 0),
+    ],
+    "a sum left over": [
+        lambda x: x.ravel()[::-1].reshape(3, 3),
+        lambda x: jnp.broadcast_to(x.sum(0), (3, 3)),
+        lambda x: x.ravel()[::-1].reshape(3, 3),
+    ],
+    "one value left over": [
+        lambda x: jnp.roll(x, 1, 0),
+        lambda x: x.ravel()[np.array([3, 1, 4, 8, 5, 0, 2, 6, 7])].reshape(3, 3),
+    ],
+    "both": [
+        lambda x: jnp.outer(x[0], x[:, 1]),
+        lambda x: jnp.take_along_axis(x, ALONG, 1) * x,
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+def test_entries_of_products_that_tables_place(name):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)))
+    J, *others = (jacobian(function, structured=True)(x) for function in PLACED[name])
+    for other in others:
+        J = J @ other
+    dense = np.asarray(J.dense())
+    np.testing.assert_allclose(J.diagonal(), np.einsum("ijij->ij", dense), atol=1e-12)
+    for axis, blocks in enumerate(("nanb->nab", "anbn->nab")):
+        np.testing.assert_allclose(J.blocks(axis), np.einsum(blocks, dense), atol=1e-12)
+    blocks = np.einsum("nabn->nab", dense)
+    np.testing.assert_allclose(J.blocks((0, 1)), blocks, atol=1e-12)
+
+
+def test_the_diagonal_of_a_slice_in_other_digits():
+    J = jacobian(lambda x: jnp.repeat(x[4:8] ** 2, 3), structured=True)(jnp.arange(12.0))
+    np.testing.assert_array_equal(J.diagonal(), np.diagonal(J.dense()))

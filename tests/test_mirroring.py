@@ -89,6 +89,29 @@ def test_a_rule_of_the_users_own_need_not_be_symmetric():
     np.testing.assert_allclose(hessian(energy)(x), wanted, atol=1e-12)
 
 
+def by_one_triangle(A):
+    return Y[:4] @ jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(A), Y[4:8])
+
+
+def by_eigenvectors(A):
+    return jnp.sum(X[:4, :4] * jax.lax.linalg.eigh(A, symmetrize_input=False)[0] ** 2)
+
+
+def by_conjugate_gradients(A):
+    starts = jnp.stack([Y[4:8], Y[8:12]])
+    solve = jax.vmap(lambda b: jax.scipy.sparse.linalg.cg(lambda v: A @ v, b, tol=1e-14)[0])
+    return jnp.sum(solve(starts) @ Y[:4])
+
+
+@pytest.mark.parametrize("function", [by_one_triangle, by_eigenvectors, by_conjugate_gradients])
+def test_a_rule_for_symmetric_matrices_alone_need_not_be_symmetric(function):
+    """JAX reads half of the matrix, or takes it for its transpose: its rules do not say so."""
+    A = X[:4, :6] @ X[:4, :6].T + 4 * jnp.eye(4)
+    wanted = jax.hessian(function)(A)
+    assert not np.allclose(wanted.reshape(16, 16), wanted.reshape(16, 16).T, atol=1e-5)
+    np.testing.assert_allclose(hessian(function)(A), wanted, atol=1e-10)
+
+
 def apart(x):
     """Its terms stand at other places than their mirror images: only their sum is symmetric."""
     table = jnp.array([3, 1, 0, 2, 5, 4])
@@ -122,13 +145,14 @@ def test_a_vector_valued_function_keeps_its_own_axes():
     np.testing.assert_allclose(hessian(function)(x), jax.hessian(function)(x), atol=1e-12)
 
 
-def test_blocks_have_the_dtype_of_their_gradient():
+@pytest.mark.parametrize("narrow", [jnp.float32, jnp.bfloat16])
+def test_blocks_have_the_dtype_of_their_gradient(narrow):
     """As `jax.hessian` has it, which pushes forward: the first argument's, not the second's."""
 
     def energy(a, b):
         return jnp.sum(a.astype(float) * b) ** 3
 
-    a, b = drawn(3).astype(jnp.float32), drawn(3)
+    a, b = drawn(3).astype(narrow), drawn(3)
     found, wanted = (of(energy, (0, 1))(a, b) for of in (hessian, jax.hessian))
     for row, its in zip(found, wanted, strict=True):
         assert [block.dtype for block in row] == [block.dtype for block in its]

@@ -41,6 +41,11 @@ def entropy(x):
     return -jax.nn.log_softmax(x)[jnp.arange(5), LABELS]
 
 
+def beside_one_entry(x):
+    """A place of one value, which two selections tell, one of them for a sum by a table."""
+    return jnp.tile(lax.cumlogsumexp(x), 2)[1:7][3:5] @ x[4:6]
+
+
 # name: function, input shape, the most entries that may be stored (tables count)
 LOOKUPS = {
     "two axes": (lambda x: x[ROWS, COLUMNS] ** 2, (5, 7), 9),
@@ -123,6 +128,8 @@ SUMS = {
     "entries squared": (jax.grad(lambda x: (x[ROWS, COLUMNS] ** 3).sum()), (5, 7), 9),
     "edges": (jax.grad(lambda x: (WEIGHTS * (x[SOURCE] - x[TARGET]) ** 4).sum()), (5,), 23),
     "cross-entropy": (jax.grad(lambda x: entropy(x).sum()), (5, 7), 105),
+    "beside one entry": (jax.grad(beside_one_entry), (6,), 36),
+    "product of sorted": (jax.grad(lambda x: jnp.prod(1 + jnp.sort(x, axis=0))), (2, 3), 122),
 }
 CASES = {
     f"{kind}: {name}": case
