@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from layouts.nodes import Indices, Mask
 from layouts.parts import Part, expand
@@ -24,6 +23,10 @@ from layouts.selection import moves_back
 LEAST, SMALL = 2**12, 2**18
 ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
 
+# What XLA runs at once on CPUs has fewer operations than this; and so many zeros for each entry and
+# term make a table of where entries come from worth it.
+AT_ONCE, ZEROS_LOOKED_UP = 1000, 16
+
 # Where entries stand, by axis: an array of places, or a slice along the whole of it; and these.
 Placed = tuple[tuple[Any, ...], jax.Array]
 
@@ -34,6 +37,8 @@ def placed(parts: Sequence[Part]) -> jax.Array | None:
     None where they have too many entries for that, or their places cannot be listed.
     """
     parts = [_turned(part) for part in parts]
+    if _worth_looking_up(parts):
+        return _looked_up(_joined(parts))
     if not _worth_placing(parts):
         return None
     parts = _joined(parts)
@@ -67,6 +72,42 @@ def _worth_placing(parts: Sequence[Part]) -> bool:
         return ZEROS_IN_SMALL * sum(counts) <= whole * len(parts)
     tied_twice = len(parts) > 1 and ties >= 2 * len(parts)
     return (ZEROS_IN_SMALL if tied_twice else ZEROS_IN_LARGE) * sum(counts) <= whole
+
+
+def _worth_looking_up(parts: Sequence[Part]) -> bool:
+    """Whether a small array is written sooner by a table of where each entry comes from.
+
+    XLA runs a program of less than a thousand operations at once and wakes a thread for others;
+    that takes longer than writing a small array, and looking up is no operation.
+    """
+    whole = prod(parts[0].shape)
+    if whole > LEAST or whole * 2 * len(parts) < AT_ONCE or not all(map(_listed, parts)):
+        return False
+    if any(mask.table for part in parts for mask in part.pattern.masks):
+        return False
+    few = ZEROS_LOOKED_UP * sum(map(_entries, parts)) <= whole * len(parts)
+    return few and any(part.value is not None for part in parts)
+
+
+def _looked_up(parts: Sequence[Part]) -> jax.Array:
+    """The sum of terms, each entry looked up among a zero and theirs."""
+    shape = parts[0].shape
+    tables: list[np.ndarray] = []
+    found, count = [jnp.zeros(1, bool)], 1
+    for at, entries in map(_at_places, parts):
+        places = np.zeros([extent + 1 for extent in shape], np.int32)  # one past the end
+        at = tuple(slice(n) if isinstance(p, slice) else p for p, n in zip(at, shape, strict=True))
+        places[at] = np.arange(count, count + entries.size).reshape(entries.shape)
+        places = places[tuple(map(slice, shape))]
+        free = next((n for n, table in enumerate(tables) if not (table * places).any()), None)
+        if free is None:
+            tables.append(places)
+        else:
+            tables[free] = tables[free] + places
+        found.append(jnp.ravel(entries))
+        count += entries.size
+    known = jnp.concatenate(found)
+    return reduce(operator.add, (known.at[table].get(mode="promise_in_bounds") for table in tables))
 
 
 def _one_after_another(found: Sequence[Placed]) -> Placed:
@@ -160,7 +201,7 @@ def _at_places(part: Part) -> Placed:
     """A term's places and its entries there: a run for each value of the indices listed."""
     pattern, listed = part.pattern, _spread(part)
     spread = tuple(pattern.extents[n] for n in listed)
-    places = {n: lax.broadcasted_iota(np.int32, spread, axis) for axis, n in enumerate(listed)}
+    places: dict[int, Any] = dict(zip(listed, np.indices(spread, np.int32), strict=True))
     for n in _order(part) or ():
         mask, table = pattern.masks[n], part.tables[n]
         places[mask.place] = _places(mask, table, places, listed, pattern.extents[mask.place])
@@ -177,14 +218,15 @@ def _at_places(part: Part) -> Placed:
 def _places(
     mask: Mask,
     table: jax.Array | None,
-    labels: dict[int, jax.Array],
+    labels: dict[int, Any],
     listed: Indices | Sequence[int],
     extent: int,
-) -> jax.Array:
+) -> Any:
     """The place of each label; past the end where it has none."""
     if table is not None:
         shape = next(iter(labels.values())).shape
         return jnp.broadcast_to(expand(table.astype(np.int32), mask.labels, tuple(listed)), shape)
     label = labels[mask.labels[0]]
     inside = (label >= mask.window[0]) & (label < mask.window[1])
-    return jnp.where(inside, mask.start + mask.step * label, extent)
+    where: Any = jnp.where if isinstance(label, jax.Array) else np.where
+    return where(inside, mask.start + mask.step * label, extent).astype(np.int32)

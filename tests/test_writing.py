@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from layouts.nodes import Leaf, Mask, Pattern, Write
-from layouts.placing import LEAST, ZEROS_BESIDE_RUNS, ZEROS_IN_SMALL
+from layouts.placing import LEAST, ZEROS_BESIDE_RUNS
 from layouts.writing import written
 
 POINTS, WIDTH = 41, 3
@@ -81,43 +81,60 @@ def test_terms_tied_alike_are_placed_at_once():
     assert str(program).count("scatter-add") == 2
 
 
-def by_places(start, step, window, value, table=False):
+def by_places(side, start, step, window, value, table=False):
     """A selection of places (digit 1) by labels (digit 0), its array along one of them."""
     mask = Mask(1, (0,), start, step, window, table)
-    return Pattern((0, 1), (SIDE, SIDE), (value,), 2, (mask,))
+    return Pattern((0, 1), (side, side), (value,), 2, (mask,))
 
 
-SIDE = 131
-LISTED = np.random.default_rng(3).permutation(SIDE + 9)[:SIDE].astype(np.int32)  # some past the end
-SELECTED = {
-    "delta": [Pattern((0, 0), (SIDE,), (0,), 2)],
-    "shift by label": [by_places(5, 1, (3, 120), 0)],
-    "shift by place": [by_places(5, 1, (3, 120), 1)],
-    "turned, by label": [by_places(SIDE - 2, -1, (4, 99), 0)],
-    "turned, by place": [by_places(SIDE - 2, -1, (4, 99), 1)],
-    "every second": [by_places(1, 2, (0, 60), 0)],
-    "table": [by_places(0, 1, (0, SIDE), 0, True)],
-    "one shift, by label and by place": [by_places(5, 1, (3, 120), n) for n in (0, 1)],
-    "two that meet": [by_places(5, 1, (3, 120), 0), by_places(SIDE - 2, -1, (4, 99), 1)],
-}
+def at_ends(side):
+    """The first label at the last place, through a place of one value: a roll that wraps."""
+    masks = (Mask(1, (2,), side - 1, 1, (0, 1), False), Mask(2, (0,), 0, 1, (0, 1), False))
+    return Pattern((0, 1), (side, side, 1), (0,), 2, masks)
 
 
-@pytest.mark.parametrize("patterns", SELECTED.values(), ids=SELECTED)
-def test_selections_with_few_entries_are_placed_as_masks_would_write_them(patterns):
-    assert len(patterns) * SIDE * ZEROS_IN_SMALL <= SIDE * SIDE
-    arrays, kinds = [], []
-    for number, pattern in enumerate(patterns):
-        arrays.append(normal(number, SIDE))
-        kinds += [mask.table for mask in pattern.masks]
-    operands = [*arrays, *(jnp.asarray(LISTED) for kind in kinds if kind)]
+def pinned(side):
+    """Places that labels of one value tell, and nothing else: a single entry."""
+    masks = (Mask(0, (2,), 3, 1, (0, 1), False), Mask(1, (3,), 5, 1, (0, 1), False))
+    return Pattern((0, 1), (side, side, 1, 1), None, 2, masks)
+
+
+def selected(side):
+    shift, turn = (5, 1, (3, side - 11)), (side - 2, -1, (4, side // 2))
+    return {
+        "delta": [Pattern((0, 0), (side,), (0,), 2)],
+        "shift by label": [by_places(side, *shift, 0)],
+        "shift by place": [by_places(side, *shift, 1)],
+        "turned, by label": [by_places(side, *turn, 0)],
+        "turned, by place": [by_places(side, *turn, 1)],
+        "every second": [by_places(side, 1, 2, (0, side // 2 - 5), 0)],
+        "table": [by_places(side, 0, 1, (0, side), 0, True)],
+        "one shift, by label and by place": [by_places(side, *shift, n) for n in (0, 1)],
+        "two that meet": [by_places(side, *shift, 0), by_places(side, *turn, 1)],
+        "wrapped around": [by_places(side, -1, 1, (1, side), 0), at_ends(side)],
+        "single": [by_places(side, *shift, 0), pinned(side)],
+    }
+
+
+@pytest.mark.parametrize("side", [131, 43])
+@pytest.mark.parametrize("kind", selected(2))
+def test_selections_with_few_entries_are_placed_as_masks_would_write_them(kind, side):
+    """In a large array they are added at their places; each entry of a small one is looked up."""
+    patterns = selected(side)[kind]
+    listed = np.random.default_rng(3).permutation(side + 9)[:side].astype(np.int32)
+    values = [normal(n, side) for n, pattern in enumerate(patterns) if pattern.value is not None]
+    tables = [jnp.asarray(listed) for pattern in patterns for mask in pattern.masks if mask.table]
+    operands = values + tables  # some of the places listed are past the end
     leaves = tuple(Leaf(a.shape, a.dtype.itemsize, (), n) for n, a in enumerate(operands))
-    wanted = Write((SIDE, SIDE), 8, leaves, tuple(patterns))
+    wanted = Write((side, side), 8, leaves, tuple(patterns))
     expected = written(wanted, operands, in_one_pass=True)
-    assert np.count_nonzero(expected) > 50
+    assert np.count_nonzero(expected) > side // 4
     np.testing.assert_array_equal(written(wanted, operands), expected)
     program = str(jax.make_jaxpr(lambda *given: written(wanted, given))(*operands))
-    assert program.count("scatter-add") == 1  # all of them in one step
-    weights = normal(9, SIDE, SIDE)
+    small = side**2 <= LEAST
+    assert program.count("scatter-add") == (not small)  # all of them in one step
+    assert ("gather" in program) == (small and not tables)
+    weights = normal(9, side, side)
     slopes = [
         jax.grad(lambda a, one=one: (written(wanted, [a, *operands[1:]], one) * weights).sum())
         for one in (False, True)
@@ -127,11 +144,12 @@ def test_selections_with_few_entries_are_placed_as_masks_would_write_them(patter
 
 def test_terms_with_one_that_no_label_tells_are_masked():
     """Every second place: what label an odd place has is not told by a step."""
-    patterns = [by_places(1, 2, (0, 60), 1)]
-    found = written(node((SIDE, SIDE), patterns, [normal(0, SIDE)]), [normal(0, SIDE)])
-    expected = np.zeros((SIDE, SIDE))
+    side, values = 131, normal(0, 131)
+    patterns = [by_places(side, 1, 2, (0, 60), 1)]
+    found = written(node((side, side), patterns, [values]), [values])
+    expected = np.zeros((side, side))
     for label in range(60):
-        expected[label, 1 + 2 * label] = 2 * normal(0, SIDE)[1 + 2 * label]
+        expected[label, 1 + 2 * label] = 2 * values[1 + 2 * label]
     np.testing.assert_array_equal(found, expected)
 
 
