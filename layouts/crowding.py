@@ -1,18 +1,24 @@
-"""Programs of so many slices that they are better applied as a whole than taken apart.
+"""Programs that are better applied as a whole than taken apart: many slices, many small steps.
 
 Each slice is a delta with an offset, and so is every product of them: after a hundred a Jacobian
 has many terms that store little, all of them added up at every entry. An explicit time step, an
 associative scan, a long unrolled loop over rows do so. JAX pushes or pulls all columns through such
 a program at once, and that is what is left to do; along an axis that is never mixed (the samples of
-a batch) for all entries together. This module imports no JAX.
+a batch) for all entries together. So it is with a loop of small products that structure hardly
+makes fewer. This module imports no JAX.
 """
 
 from layouts.algebra import tied_axes
 from layouts.graph import Graph
+from layouts.program import Cost
 
 # Measured on CPUs: programs with as many selections are 1 to 50 times as fast as a whole, of those
 # with half as many some are twice as slow.
 MANY = 48
+
+# Measured on CPUs: to store an array takes as long as so many multiplications. Plans that store as
+# few more arrays than the program itself are not compared with it.
+TO_STORE, FEW = 5000, 4
 
 
 def crowded(graph: Graph) -> bool:
@@ -22,13 +28,41 @@ def crowded(graph: Graph) -> bool:
     of which the samples stay apart.
     """
     selections = [t.selections for terms in graph.edges.values() for t in terms if t.selections]
-    bound = any(o.no_matrix or o.matrix_by or o.collective for o in graph.operators)
-    if len(selections) < MANY or bound or graph.mixed:
+    if len(selections) < MANY or _bound(graph):
         return False
     if not any(_apart(graph).values()):
         return True
     slices = sum(any(s.label.size > 1 for s in some) for some in selections)
     return slices >= MANY and len(graph.inputs) == len(graph.outputs) == 1
+
+
+def takes_small_steps(graph: Graph, stored: int, its: int) -> bool:
+    """Whether a plan stores so many more arrays than the program that both are to be compared.
+
+    Args:
+        graph: what was planned.
+        stored: how many arrays the plan stores.
+        its: how many the program stores.
+    """
+    return stored > its + FEW and not _bound(graph)
+
+
+def takes_longer(planned: Cost, stored: int, whole: Cost, its: int) -> bool:
+    """Whether a plan is expected to take longer than the program applied as a whole.
+
+    Args:
+        planned: what the plan costs.
+        stored: how many arrays it stores.
+        whole: what the program costs, applied to all columns or rows.
+        its: how many arrays it stores.
+    """
+    mine, theirs = planned.multiplications, whole.multiplications
+    return mine + TO_STORE * stored > theirs + TO_STORE * its
+
+
+def _bound(graph: Graph) -> bool:
+    """Whether what a program does may be applied in one direction alone."""
+    return graph.mixed or any(o.no_matrix or o.matrix_by or o.collective for o in graph.operators)
 
 
 def untouched(graph: Graph) -> dict[int, int]:

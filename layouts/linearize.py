@@ -6,10 +6,12 @@ constants are the residuals. `layouts.reader` turns that program into the graph.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 
+from layouts.counting import count_stored
 from layouts.crowding import crowded, untouched
 from layouts.graph import Graph
 from layouts.reader import read, read_whole
@@ -23,11 +25,15 @@ class Linearized:
         value: what the function returned, a list of leaves.
         graph: the graph; its inputs and outputs are the leaves in order.
         residuals: the array for each leaf of the graph's programs.
+        stored: how many arrays JAX's own program stores that applies them all.
+        whole: makes the graph and residuals of the function as one operator.
     """
 
     value: list[jax.Array]
     graph: Graph
     residuals: list[jax.Array]
+    stored: int
+    whole: Callable[[], tuple[Graph, list[jax.Array]]]
 
 
 def linearize(
@@ -54,6 +60,8 @@ def linearize(
     closed = jax.make_jaxpr(pushforward)(*primals)
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
     graph, residuals = read(closed, [*named, *known])
+    whole = partial(read_whole, closed, pushforward, untouched(graph))
     if crowded(graph):
-        graph, residuals = read_whole(closed, pushforward, untouched(graph))
-    return Linearized(value, graph, residuals), aux[0] if has_aux else None
+        graph, residuals = whole()
+    found = Linearized(value, graph, residuals, count_stored(closed.jaxpr), whole)
+    return found, aux[0] if has_aux else None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layouts.nodes import Apply, Leaf, Node, Reshape
+from layouts.nodes import Apply, Contract, Identity, Leaf, Node, Operated, Put, Reshape, Write
 
 
 def schedule(roots: Iterable[Node]) -> tuple[list[Node], dict[int, int]]:
@@ -95,6 +95,27 @@ def cost(roots: Sequence[Node]) -> Cost:
         peak,
         sum(moved_bytes(node) for node in ordered),
     )
+
+
+def count_stored(roots: Sequence[Node]) -> int:
+    """How many arrays a program stores: what no loop over entries takes in, or is taken in by none.
+
+    Example:
+        >>> from layouts.nodes import Add, Contract
+        >>> a, b = Leaf((2, 3), 4, index=0), Leaf((3, 5), 4, index=1)
+        >>> twice = Add((2, 3), 4, (a,), ((0, 1),), (2,))
+        >>> ab = Contract((2, 5), 4, (twice, b), ((0, 1), (1, 2)), (0, 2), (2, 3, 5))
+        >>> count_stored([ab])
+        2
+    """
+    ordered, place = schedule(roots)
+    kept = [*roots]
+    for node in ordered:
+        summed = isinstance(node, Contract) and node.summed
+        if summed or isinstance(node, Operated | Put | Write):
+            kept += [node, *node.operands]
+    stored = {place[id(_base(node))] for node in kept}
+    return sum(not isinstance(ordered[n], Leaf | Identity) for n in stored)
 
 
 def _once(ordered: Iterable[Node], place: dict[int, int]) -> list[Node]:

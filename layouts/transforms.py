@@ -1,6 +1,7 @@
 """The drop-in face: `jacobian` and `hessian`, with the signatures of JAX's own."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 
 from layouts import budget
 from layouts.call import Asked, Call
+from layouts.crowding import takes_longer, takes_small_steps
 from layouts.errors import LayoutError
 from layouts.linearize import Linearized
 from layouts.mesh.devices import across_devices
 from layouts.mesh.sharding import Sharded
-from layouts.plan import Plan, choose
+from layouts.plan import Plan, Results, choose, roots
+from layouts.program import count_stored
 
 
 def jacobian(
@@ -46,6 +49,9 @@ def jacobian(
             output shape + input shape, for all leaves or as a pytree that is a prefix of the
             result's. No device makes the whole. With `structured`, each factor is split along the
             labels that it carries.
+
+    Planned is what `layouts.cost(fun)` says; but where the plan, written densely, would store so
+    many small arrays that JAX's own program is expected to be quicker, that is applied.
 
     Without `out_sharding`, the Jacobian by an input that is split over devices is split
     likewise along its columns, where the sharding can be seen (outside `jit`, or on explicit mesh
@@ -116,15 +122,29 @@ def _differentiate(
     # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
     order = "reverse" if asked.order == "auto" and call.of_complex else asked.order
     plan, results = choose(linearized.graph, order)
-    blocks = None
+    blocks, divided = None, any(lying for row in shardings for lying in row)
+    if order == "auto" and not (asked.structured or asked.memory_limit or divided):
+        linearized, results = _sooner(linearized, plan, results)
     if asked.memory_limit is not None and not asked.structured:
         dtypes = dict(zip(linearized.graph.inputs, call.dtypes, strict=True))
         blocks = budget.within(linearized.graph, results, order, dtypes, asked.memory_limit)
-    elif asked.second is not None and not any(lying for row in shardings for lying in row):
+    elif asked.second is not None and not divided:
         results = call.mirrored(linearized.graph, results)
     leaves = call.leaves(linearized, plan, results, blocks, shardings)
     tree = call.assemble(leaves)
     return (tree, aux) if asked.has_aux else tree
+
+
+def _sooner(linearized: Linearized, plan: Plan, results: Results) -> tuple[Linearized, Results]:
+    """What gives the dense result sooner: the plan, or the function applied as a whole."""
+    stored = count_stored(roots(results))
+    if not takes_small_steps(linearized.graph, stored, linearized.stored):
+        return linearized, results
+    graph, residuals = linearized.whole()
+    whole, its_results = choose(graph)
+    if not takes_longer(plan.cost, stored, whole.cost, linearized.stored):
+        return linearized, results
+    return replace(linearized, graph=graph, residuals=residuals), its_results
 
 
 def hessian(

@@ -249,6 +249,39 @@ def test_a_pairwise_hessian_is_two_terms():
     assert H.shape == (11, 2, 11, 2)
 
 
+def loop(h, inputs):
+    """A recurrent network with a gate, of few units."""
+    for x in inputs:
+        gate = jax.nn.sigmoid(h @ jnp.cos(SQUARE) + x)
+        h = (1 - gate) * h + gate * jnp.tanh(gate * h @ jnp.sin(SQUARE))
+    return h
+
+
+SQUARE = jnp.arange(36.0).reshape(6, 6)
+
+
+@pytest.mark.parametrize("of", [jacobian, hessian])
+def test_a_loop_of_small_products_is_applied_as_a_whole(of):
+    """Dense, in as many products as JAX makes; structured, by the plan."""
+
+    def function(h, *inputs):
+        found = loop(h, inputs)
+        return found if of is jacobian else (found**3).sum()
+
+    rng = np.random.default_rng(0)
+    args = [jnp.asarray(rng.standard_normal(6)) for _ in range(9)]
+    by_jax = {jacobian: jax.jacfwd, hessian: jax.hessian}[of](function)
+    np.testing.assert_allclose(of(function)(*args), by_jax(*args), atol=1e-12)
+    products = [
+        str(jax.make_jaxpr(one)(*args)).count("dot_general") for one in (of(function), by_jax)
+    ]
+    assert products[0] <= products[1] + 2
+    kept = of(function, structured=True)(*args)
+    np.testing.assert_allclose(kept.dense(), by_jax(*args), atol=1e-12)
+    planned = layouts.cost(function if of is jacobian else jax.grad(function))(*args)
+    assert not planned.opaque
+
+
 def test_jacobians_of_closures_under_an_outer_jacobian():
     W, x = normal(5, 3), normal(3)
 
