@@ -149,13 +149,16 @@ def _transposed(
 
 
 def matrix(
-    node: Map, operands: Sequence[jax.Array], names: tuple[str, ...] = (), mesh: Any = None
+    node: Map,
+    known: dict[tuple, Sequence[jax.Array]],
+    names: tuple[str, ...] = (),
+    mesh: Any = None,
 ) -> jax.Array:
     """The matrix of an operator: what it makes of an identity, the same for each of a batch.
 
     Args:
         node: which matrix.
-        operands: none.
+        known: what operators have made of identities so far, all their results; added to.
         names: axes of a mesh over which its columns are split, or its rows where it is pulled.
         mesh: that mesh.
     """
@@ -168,10 +171,12 @@ def matrix(
     place, position = (node.source, node.target) if pushing else (node.target, node.source)
     aval = (operator.in_avals if pushing else operator.out_avals)[place]
     columns, rows = (into, out) if pushing else (out, into)
-    ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
-    operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
     apply = Apply((), 0, (), operator, node.direction, (place,), position, columns)
-    result = applied(apply, [operand], names, mesh)[position]
+    if apply.application not in known:
+        ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
+        operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
+        known[apply.application] = applied(apply, [operand], names, mesh)
+    result = known[apply.application][position]
     if pushing:
         return jnp.reshape(result, node.shape)
     return jnp.reshape(jnp.moveaxis(jnp.reshape(result, (columns, batch, rows)), 0, 1), node.shape)

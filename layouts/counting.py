@@ -22,6 +22,9 @@ ENTRY_BY_ENTRY = {
     *("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "transpose", "slice", "rev"),
 }
 
+# What is one step, whatever is inside.
+AT_ONCE = {"cond", "custom_linear_solve", "while"}
+
 
 def count(function: Callable, *args: Any) -> Cost:
     """Count what JAX executes for `function(*args)`.
@@ -91,6 +94,8 @@ def count_equation(equation: JaxprEqn) -> tuple[int, int, int]:
 def count_stored(jaxpr: Jaxpr) -> int:
     """How many arrays a jaxpr stores: what no loop over entries takes in, or is taken in by none.
 
+    What `layouts.program.count_stored` counts once, an operator, is one here too.
+
     Example:
         >>> import jax, jax.numpy as jnp
         >>> count_stored(jax.make_jaxpr(lambda x: jnp.sin(2 * x @ x) + x.sum())(jnp.ones(3)).jaxpr)
@@ -102,8 +107,9 @@ def count_stored(jaxpr: Jaxpr) -> int:
         if equation.primitive.name in ENTRY_BY_ENTRY:
             in_loops.update(equation.outvars)
             continue
-        bodies = inner_jaxprs(equation.params)
-        times = equation.params["length"] if equation.primitive.name == "scan" else 1
+        name, params = equation.primitive.name, equation.params
+        bodies = [] if name in AT_ONCE else inner_jaxprs(params)
+        times = params["length"] if name == "scan" else 1
         count += times * sum(map(count_stored, bodies)) if bodies else 1
         stored.update(atom for atom in equation.invars if not isinstance(atom, Literal))
     stored.update(atom for atom in jaxpr.outvars if not isinstance(atom, Literal))

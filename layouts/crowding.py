@@ -8,17 +8,21 @@ a batch) for all entries together. So it is with a loop of small products that s
 makes fewer. This module imports no JAX.
 """
 
+from math import prod
+
 from layouts.algebra import tied_axes
 from layouts.graph import Graph
-from layouts.program import Cost
 
 # Measured on CPUs: programs with as many selections are 1 to 50 times as fast as a whole, of those
 # with half as many some are twice as slow.
 MANY = 48
 
-# Measured on CPUs: to store an array takes as long as so many multiplications. Plans that store as
-# few more arrays than the program itself are not compared with it.
-TO_STORE, FEW = 5000, 4
+# Measured on CPUs: to store an array takes as long as so many multiplications; and a plan that is
+# expected to take as long as storing so few arrays longer does not.
+TO_STORE, MORE = 5000, 3
+
+# Multiplications, and arrays stored.
+Work = tuple[int, int]
 
 
 def crowded(graph: Graph) -> bool:
@@ -36,28 +40,34 @@ def crowded(graph: Graph) -> bool:
     return slices >= MANY and len(graph.inputs) == len(graph.outputs) == 1
 
 
-def takes_small_steps(graph: Graph, stored: int, its: int) -> bool:
-    """Whether a plan stores so many more arrays than the program that both are to be compared.
+def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
+    """Whether a plan is expected to take longer than its program, applied to all columns or rows.
 
     Args:
         graph: what was planned.
-        stored: how many arrays the plan stores.
-        its: how many the program stores.
+        planned: the multiplications of the plan, and how many arrays it stores.
+        its: those of the program that JAX linearises to, applied once.
     """
-    return stored > its + FEW and not _bound(graph)
+    times = _times(graph)
+    if times is None or _bound(graph):
+        return False
+    return planned[0] + TO_STORE * planned[1] > its[0] * times + TO_STORE * (its[1] + MORE)
 
 
-def takes_longer(planned: Cost, stored: int, whole: Cost, its: int) -> bool:
-    """Whether a plan is expected to take longer than the program applied as a whole.
+def _times(graph: Graph) -> int | None:
+    """How often a program is applied for all columns of its one input, or rows of its one output.
 
-    Args:
-        planned: what the plan costs.
-        stored: how many arrays it stores.
-        whole: what the program costs, applied to all columns or rows.
-        its: how many arrays it stores.
+    Once for all samples that stay apart; None where it would be applied to several one by one.
     """
-    mine, theirs = planned.multiplications, whole.multiplications
-    return mine + TO_STORE * stored > theirs + TO_STORE * its
+    columns, rows = (
+        [prod(graph.shapes[n]) for n in ends] for ends in (graph.inputs, graph.outputs)
+    )
+    apart = prod(graph.shapes[graph.outputs[0]][axis] for axis in untouched(graph))
+    if len(rows) == 1 and rows[0] <= min(columns):
+        return rows[0] // max(apart, 1)
+    if len(columns) == 1 and columns[0] <= min(rows):
+        return columns[0] // max(apart, 1)
+    return None
 
 
 def _bound(graph: Graph) -> bool:

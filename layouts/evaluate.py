@@ -66,6 +66,7 @@ def evaluate(
     ordered, place = schedule(roots)
     values: list[jax.Array] = []
     applications: dict[tuple, Sequence[jax.Array]] = {}
+    matrices: dict[tuple, Sequence[jax.Array]] = {}
     for node in ordered:
         operands = [values[place[id(operand)]] for operand in node.operands]
         if isinstance(node, Leaf):
@@ -81,7 +82,7 @@ def evaluate(
             values.append(jnp.reshape(applications[key][node.position], node.shape))
         elif isinstance(node, Map):
             columns = _split_of_columns(node, _made(shardings, len(values)))
-            values.append(matrix(node, operands, *columns))
+            values.append(matrix(node, matrices, *columns))
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
         for sharding in (shardings or {}).get(len(values) - 1, ()):

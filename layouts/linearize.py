@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 
-from layouts.counting import count_stored
-from layouts.crowding import crowded, untouched
+from layouts.counting import count_jaxpr, count_stored
+from layouts.crowding import Work, crowded, untouched
 from layouts.graph import Graph
 from layouts.reader import read, read_whole
 
@@ -25,14 +25,15 @@ class Linearized:
         value: what the function returned, a list of leaves.
         graph: the graph; its inputs and outputs are the leaves in order.
         residuals: the array for each leaf of the graph's programs.
-        stored: how many arrays JAX's own program stores that applies them all.
+        work: the multiplications of JAX's own program that applies them all, and how many arrays
+            it stores.
         whole: makes the graph and residuals of the function as one operator.
     """
 
     value: list[jax.Array]
     graph: Graph
     residuals: list[jax.Array]
-    stored: int
+    work: Work
     whole: Callable[[], tuple[Graph, list[jax.Array]]]
 
 
@@ -63,5 +64,6 @@ def linearize(
     whole = partial(read_whole, closed, pushforward, untouched(graph))
     if crowded(graph):
         graph, residuals = whole()
-    found = Linearized(value, graph, residuals, count_stored(closed.jaxpr), whole)
+    work = count_jaxpr(closed.jaxpr).multiplications, count_stored(closed.jaxpr)
+    found = Linearized(value, graph, residuals, work, whole)
     return found, aux[0] if has_aux else None

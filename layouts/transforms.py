@@ -11,7 +11,7 @@ import numpy as np
 
 from layouts import budget
 from layouts.call import Asked, Call
-from layouts.crowding import takes_longer, takes_small_steps
+from layouts.crowding import takes_longer
 from layouts.errors import LayoutError
 from layouts.linearize import Linearized
 from layouts.mesh.devices import across_devices
@@ -137,14 +137,11 @@ def _differentiate(
 
 def _sooner(linearized: Linearized, plan: Plan, results: Results) -> tuple[Linearized, Results]:
     """What gives the dense result sooner: the plan, or the function applied as a whole."""
-    stored = count_stored(roots(results))
-    if not takes_small_steps(linearized.graph, stored, linearized.stored):
+    planned = plan.cost.multiplications, count_stored(roots(results))
+    if not takes_longer(linearized.graph, planned, linearized.work):
         return linearized, results
     graph, residuals = linearized.whole()
-    whole, its_results = choose(graph)
-    if not takes_longer(plan.cost, stored, whole.cost, linearized.stored):
-        return linearized, results
-    return replace(linearized, graph=graph, residuals=residuals), its_results
+    return replace(linearized, graph=graph, residuals=residuals), choose(graph)[1]
 
 
 def hessian(
