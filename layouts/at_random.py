@@ -165,8 +165,10 @@ def run(call: Callable[[], Any], purpose: str, *, last: bool = False) -> Any:
         if isinstance(error, NEEDS_NUMBERS) and not last:
             raise
         reason, _, _ = str(error).strip().partition("\n")
-        received = f"{type(error).__name__}: {shorten(reason, 200)}"
+        received = f"{type(error).__name__}: {shorten(reason.rstrip('.'), 200)}"
         remedy = "change it, or the shapes"
+        if reason.startswith("RESOURCE_EXHAUSTED"):
+            remedy = "make the shapes smaller, or leave a check out by --no-check"
         if isinstance(error, NEEDS_NUMBERS):
             remedy = "write it with jax.numpy in place of numpy, and jnp.where in place of if"
         raise LayoutError("function", f"one that can {purpose}", received, remedy) from error

@@ -64,7 +64,7 @@ def diagnose_vjp(
     call = _of_some(fun, args, kept)
     given = [args[n] for n in kept]
     if not has_custom_vjp(call, *given):
-        remedy = "pass the backward pass to layouts.diagnose"
+        remedy = "give the backward pass after the function; in Python call layouts.diagnose"
         raise LayoutError("function", "a custom_vjp somewhere in it", "none", remedy)
     primal = without_custom_vjp(call)
     moved = tuple(kept.index(n) for n in asked)
