@@ -1,4 +1,7 @@
-"""Terms with few entries put at their places in an array of zeros, where masks would test all."""
+"""Terms with few entries put at their places in an array of zeros, where masks would test all.
+
+In a small array each entry is looked up in a list of theirs.
+"""
 
 import operator
 from collections.abc import Sequence
@@ -67,9 +70,9 @@ def _worth_placing(parts: Sequence[Part]) -> bool:
     counts = [_entries(part) for part in parts]
     if len(parts) > 1 and all(map(_runs, parts)):
         return ZEROS_BESIDE_RUNS * max(counts) <= whole
-    ties = sum(len(part.deltas) + len(part.pattern.masks) for part in parts)
     if whole <= SMALL:
         return ZEROS_IN_SMALL * sum(counts) <= whole * len(parts)
+    ties = sum(len(part.deltas) + len(part.pattern.masks) for part in parts)
     tied_twice = len(parts) > 1 and ties >= 2 * len(parts)
     return (ZEROS_IN_SMALL if tied_twice else ZEROS_IN_LARGE) * sum(counts) <= whole
 
