@@ -72,7 +72,9 @@ def _times(graph: Graph) -> int | None:
 
 def _bound(graph: Graph) -> bool:
     """Whether what a program does may be applied in one direction alone."""
-    return graph.mixed or any(o.no_matrix or o.matrix_by or o.collective for o in graph.operators)
+    return graph.mixed or any(
+        o.no_matrix or o.matrix_by or o.collective or len(o.directions) < 2 for o in graph.operators
+    )
 
 
 def untouched(graph: Graph) -> dict[int, int]:
