@@ -20,9 +20,9 @@ from layouts.parts import Part, expand
 from layouts.selection import moves_back
 
 # Measured on CPUs: placing is worth it where so many zeros stand for each entry, in arrays of at
-# most SMALL entries and in larger ones. Fewer do for several terms: masks test all entries for each
-# of them, and where each is tied twice they may take ten times as long; and fewer still for several
-# whose entries stand in runs.
+# most SMALL entries and in larger ones. Fewer do for several terms, as masks test all entries for
+# each of them: in large arrays where some test slowly (up to ten times). And fewer still do for
+# several terms whose entries stand in runs.
 LEAST, SMALL = 2**12, 2**18
 ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
 
@@ -72,9 +72,8 @@ def _worth_placing(parts: Sequence[Part]) -> bool:
         return ZEROS_BESIDE_RUNS * max(counts) <= whole
     if whole <= SMALL:
         return ZEROS_IN_SMALL * sum(counts) <= whole * len(parts)
-    ties = sum(len(part.deltas) + len(part.pattern.masks) for part in parts)
-    tied_twice = len(parts) > 1 and ties >= 2 * len(parts)
-    return (ZEROS_IN_SMALL if tied_twice else ZEROS_IN_LARGE) * sum(counts) <= whole
+    slow = len(parts) > 1 and any(map(_slowly_tested, parts))
+    return (ZEROS_IN_SMALL if slow else ZEROS_IN_LARGE) * sum(counts) <= whole
 
 
 def _worth_looking_up(parts: Sequence[Part]) -> bool:
@@ -126,6 +125,14 @@ def _one_after_another(found: Sequence[Placed]) -> Placed:
 def _entries(part: Part) -> int:
     told = {mask.place for mask in part.pattern.masks}
     return prod(part.pattern.extents[n] for n in part.first if n not in told)
+
+
+def _slowly_tested(part: Part) -> bool:
+    """Whether a mask of it reads a table, or a label that runs along no digit."""
+    return any(
+        mask.table or not part.first.keys() >= {mask.place, *mask.labels}
+        for mask in part.pattern.masks
+    )
 
 
 def _runs(part: Part) -> bool:
