@@ -163,7 +163,7 @@ def hessian(
         has_aux: `fun` returns `(output, aux)`, and so does the Hessian.
         holomorphic: promise that a complex function is holomorphic.
         order: as in `jacobian`, for the Jacobian of the gradient; a plan is made for it by
-            `layouts.cost(jax.jacrev(fun))`.
+            `layouts.cost(jax.grad(fun))`, of several outputs by `layouts.cost(jax.jacrev(fun))`.
         structured: return `layouts.Jacobian` leaves in place of dense arrays.
         memory_limit: as in `jacobian`.
         out_sharding: as in `jacobian`, for the axes of the gradient and then those of the input.

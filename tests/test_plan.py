@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layouts import LayoutError, Plan, chains, cost, jacobian
+from layouts import LayoutError, Plan, chains, cost, hessian, jacobian
 from layouts.algebra import compose, write
 from layouts.counting import count
 from layouts.evaluate import evaluate
@@ -203,6 +203,18 @@ def test_a_plan_serves_other_values_of_the_same_shapes():
     np.testing.assert_allclose(
         jacobian(function, order=plan)(x, W), jax.jacrev(function)(x, W), atol=1e-12
     )
+
+
+def test_a_plan_for_a_hessian_is_made_for_the_gradient():
+    W, x = normal(5, 3), normal(3)
+
+    def loss(x):
+        return (jnp.tanh(W @ x) ** 3).sum()
+
+    plan = cost(jax.grad(loss))(struct(3)).plan
+    np.testing.assert_allclose(hessian(loss, order=plan)(x), jax.hessian(loss)(x), atol=1e-12)
+    with pytest.raises(LayoutError, match=r"^plan: .*Hessian layouts.cost\(jax.grad\(fun\)\)"):
+        hessian(loss, order=cost(loss)(struct(3)).plan)(x)
 
 
 def normal(*shape):

@@ -64,7 +64,8 @@ class Plan(Shown):
                 "plan",
                 f"a function with {len(self.fingerprint[0])} vertices as it was planned for",
                 f"a function with {len(graph.shapes)} vertices of other shapes or structure",
-                "make a plan for this function and these shapes: layouts.cost(fun)(*args).plan",
+                "make a plan for this function and these shapes: layouts.cost(fun)(*args).plan, "
+                "for its Hessian layouts.cost(jax.grad(fun))(*args).plan",
             )
         return _settled(Elimination(graph).run(self.vertices).result())
 
