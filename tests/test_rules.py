@@ -83,6 +83,10 @@ BY_PRIMITIVE = {
     "slice": (lambda x: x[1:5:2, 2:], arrays((5, 3))),
     "split": (lambda x: jnp.split(x, [1, 3])[1], arrays((5, 3))),
     "stack": (lambda x: jnp.stack([x, 2 * x, x[::-1]], 1), arrays((5, 3))),
+    "unstack": (
+        lambda x: sum(n * row for n, row in enumerate(jnp.unstack(x, axis=1))),
+        arrays((5, 3)),
+    ),
     "imag": (lambda x: jnp.imag((1 + 2j) * x), arrays((5, 3))),
     "mul": (lambda x: x * jnp.arange(1.0, 4.0)[None], arrays((5, 3))),
     "neg": (jnp.negative, arrays((5, 3))),
@@ -145,6 +149,7 @@ def test_rule_is_exact(name):
 
 # JAX's versions trace these to other names.
 ALIASES = {"copy_p", "add", "squeeze", "copy", "split", "stack", "optimization_barrier", "slice"}
+ALIASES |= {"unstack"}
 
 
 @pytest.mark.parametrize("name", sorted(set(BY_PRIMITIVE) - ALIASES))

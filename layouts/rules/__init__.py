@@ -56,6 +56,7 @@ RULES: dict[str, Rule] = {
     "split": selecting.split,
     "squeeze": shape.squeeze,
     "stack": selecting.stack,
+    "unstack": selecting.unstack,
     "sub": elementwise.sub,
     "transpose": shape.transpose,
     "triangular_solve": operators.triangular_solve,

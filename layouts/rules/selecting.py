@@ -97,6 +97,12 @@ def stack(equation: Equation) -> dict[int, Terms]:
     }
 
 
+def unstack(equation: Equation) -> dict[tuple[int, int], Terms]:
+    """`out_n[...] = x[n,...]`: each result points at its place on the old axis."""
+    shape, axis = equation.operands[0].shape, equation.params["axis"]
+    return {(0, n): entry(shape, n, axis) for n in range(shape[axis])}
+
+
 def dynamic_slice(equation: Equation) -> dict[int, Terms] | None:
     """`out[i] = x[start + i]`, the start moved inside by JAX."""
     operand, *starts = equation.operands
