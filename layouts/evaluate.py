@@ -174,9 +174,9 @@ def _is_one(node: Node) -> bool:
     return isinstance(node, Identity) and node.size == 1
 
 
-def _larger(node: Larger, array: jax.Array) -> jax.Array:
+def _larger(node: Larger, operands: Sequence[jax.Array]) -> jax.Array:
     # Stored first: computed twice in one loop, an entry and its mirror image may be rounded apart.
-    stored = lax.optimization_barrier(array)
+    stored = lax.optimization_barrier(operands[0])
     return jnp.maximum(stored, jnp.transpose(stored, node.order))
 
 
@@ -317,7 +317,7 @@ _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Contract: _contract,
     Digit: _digit,
     Identity: _identity,
-    Larger: lambda node, operands: _larger(node, *operands),
+    Larger: _larger,
     OneHot: _one_hot,
     Places: _places,
     Put: _put,

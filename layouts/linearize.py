@@ -6,7 +6,6 @@ constants are the residuals. `layouts.reader` turns that program into the graph.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -60,10 +59,12 @@ def linearize(
     value, pushforward, *aux = linearized
     closed = jax.make_jaxpr(pushforward)(*primals)
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
-    graph, residuals = read(closed, [*named, *known])
-    whole = partial(read_whole, closed, pushforward, untouched(graph))
-    if crowded(graph):
-        graph, residuals = whole()
+    apart, residuals = read(closed, [*named, *known])
+
+    def whole() -> tuple[Graph, list[jax.Array]]:
+        return read_whole(closed, pushforward, untouched(apart))
+
+    graph, residuals = whole() if crowded(apart) else (apart, residuals)
     work = count_jaxpr(closed.jaxpr).multiplications, count_stored(closed.jaxpr)
     found = Linearized(value, graph, residuals, work, whole)
     return found, aux[0] if has_aux else None

@@ -62,9 +62,10 @@ def mirrored(
     for row, (first, out) in enumerate(zip(inputs, outputs, strict=True)):
         terms = results[first, out]
         unseen = tuple(term for term in terms if not seen.symmetric(term))
-        found[first, out] = tuple(t if t in unseen else exactly(t) for t in terms)
         if unseen and known():
             found[first, out] = _balanced(terms, unseen, whole)
+        else:
+            found[first, out] = tuple(t if t in unseen else exactly(t) for t in terms)
         for second, other in zip(inputs[:row], outputs[:row], strict=True):
             mirror = transpose(results[second, out])
             if seen.alike(mirror, results[first, other]) or known():

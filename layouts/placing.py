@@ -40,34 +40,20 @@ def placed(parts: Sequence[Part]) -> jax.Array | None:
     None where they have too many entries for that, or their places cannot be listed.
     """
     parts = [_turned(part) for part in parts]
+    if all(part.value is None for part in parts):  # ones alone: the compiler writes them sooner
+        return None
+    if not all(map(_listed, parts)):
+        return None
     if _worth_looking_up(parts):
         return _looked_up(_joined(parts))
-    if not _worth_placing(parts):
-        return None
-    parts = _joined(parts)
-    runs: list[Placed] = []
-    lists: list[Placed] = []
-    for at, entries in map(_at_places, parts):
-        whole = any(isinstance(place, slice) for place in at)
-        (runs if whole else lists).append((at, entries))
-    zeros = (jnp.zeros_like(part.array, shape=()) for part in parts)
-    total = jnp.broadcast_to(reduce(operator.add, zeros), parts[0].shape)
-    for at, entries in runs:
-        total = total.at[at].add(entries, mode="drop", unique_indices=True)
-    if lists:  # all of them in one step, which compiles once
-        at, entries = _one_after_another(lists)
-        total = total.at[at].add(entries, mode="drop", unique_indices=len(lists) == 1)
-    return total
+    return _added_up(_joined(parts)) if _worth_placing(parts) else None
 
 
 def _worth_placing(parts: Sequence[Part]) -> bool:
-    """Whether terms have so few entries, at places that can be listed."""
-    whole = prod(parts[0].shape)
-    if whole < LEAST or not all(map(_listed, parts)):
+    """Whether terms have so few entries that adding them at their places is quicker than masks."""
+    whole, counts = prod(parts[0].shape), [_entries(part) for part in parts]
+    if whole < LEAST:
         return False
-    if all(part.value is None for part in parts):  # ones alone: the compiler writes them sooner
-        return False
-    counts = [_entries(part) for part in parts]
     if len(parts) > 1 and all(map(_runs, parts)):
         return ZEROS_BESIDE_RUNS * max(counts) <= whole
     if whole <= SMALL:
@@ -83,12 +69,28 @@ def _worth_looking_up(parts: Sequence[Part]) -> bool:
     that takes longer than writing a small array, and looking up is no operation.
     """
     whole = prod(parts[0].shape)
-    if whole > LEAST or whole * 2 * len(parts) < AT_ONCE or not all(map(_listed, parts)):
+    if whole > LEAST or whole * 2 * len(parts) < AT_ONCE:
         return False
     if any(mask.table for part in parts for mask in part.pattern.masks):
         return False
-    few = ZEROS_LOOKED_UP * sum(map(_entries, parts)) <= whole * len(parts)
-    return few and any(part.value is not None for part in parts)
+    return ZEROS_LOOKED_UP * sum(map(_entries, parts)) <= whole * len(parts)
+
+
+def _added_up(parts: Sequence[Part]) -> jax.Array:
+    """The sum of terms, each added at its places in zeros."""
+    runs: list[Placed] = []
+    lists: list[Placed] = []
+    for at, entries in map(_at_places, parts):
+        whole = any(isinstance(place, slice) for place in at)
+        (runs if whole else lists).append((at, entries))
+    zeros = (jnp.zeros_like(part.array, shape=()) for part in parts)
+    total = jnp.broadcast_to(reduce(operator.add, zeros), parts[0].shape)
+    for at, entries in runs:
+        total = total.at[at].add(entries, mode="drop", unique_indices=True)
+    if lists:  # all of them in one step, which compiles once
+        at, entries = _one_after_another(lists)
+        total = total.at[at].add(entries, mode="drop", unique_indices=len(lists) == 1)
+    return total
 
 
 def _looked_up(parts: Sequence[Part]) -> jax.Array:
