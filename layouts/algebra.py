@@ -323,14 +323,22 @@ def as_one(terms: Terms, tied: Mapping[int, int]) -> Terms:
     return (replace(term, into=tuple(whole)),)
 
 
-def expanded(term: Term) -> Terms:
-    """A term whose one operator is left unapplied, with the operator's own terms for its matrix."""
+def expanded(term: Term, dense: bool = False) -> Terms:
+    """A term whose one operator is left unapplied, with the operator's own terms for its matrix.
+
+    Args:
+        term: any term.
+        dense: whether it is to be written densely: then numbers are put at their places, but the
+            matrix is written sooner than a sum of arrays.
+    """
     operators = [(f, f.node.operator) for f in term.factors if isinstance(f.node, Map)]
     if len(operators) != 1:
         return (term,)
     ((matrix, operator),) = operators
     hidden = not {*term.hidden}.isdisjoint(matrix.labels)  # its sum is still to be taken
     if operator is None or operator.entries is None or hidden:
+        return (term,)
+    if dense and any(factor.labels for entry in operator.entries for factor in entry.factors):
         return (term,)
     found = []
     for entry in map(afresh, operator.entries):

@@ -6,11 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from layouts.nodes import Apply, Band, Map, Operator
+from layouts.nodes import Apply, Map, Operator
 
 
 def cast(array: jax.Array, dtype: Any) -> jax.Array:
@@ -164,8 +163,8 @@ def matrix(
     """
     operator = node.operator
     assert operator is not None
-    if operator.ones is not None:
-        return _banded(operator.ones, node, operator.out_avals[node.target].dtype)
+    if operator.written is not None:
+        return jnp.reshape(operator.written(), node.shape)
     pushing = node.direction == "push"
     batch, out, into = node.sides
     place, position = (node.source, node.target) if pushing else (node.target, node.source)
@@ -180,23 +179,6 @@ def matrix(
     if pushing:
         return jnp.reshape(result, node.shape)
     return jnp.reshape(jnp.moveaxis(jnp.reshape(result, (columns, batch, rows)), 0, 1), node.shape)
-
-
-def _banded(bands: Sequence[Band], node: Map, dtype: Any) -> jax.Array:
-    """A matrix of zeros and ones, counted out where it is read: nothing is applied or stored."""
-    count = len(bands)
-    shape = tuple(band.outs for band in bands) + tuple(band.ins for band in bands)
-    holds = jnp.ones((), bool)
-    for axis, band in enumerate(bands):
-        places, labels = (lax.broadcasted_iota(np.int32, shape, n) for n in (axis, count + axis))
-        first = band.step * places + band.start
-        # What holds at the first and the last place holds throughout: it is not compared.
-        last = band.step * (band.outs - 1) + band.start
-        if max(band.start, last) > 0:
-            holds &= labels >= first
-        if min(band.start, last) + band.width < band.ins:
-            holds &= labels < first + band.width
-    return jnp.reshape(jnp.broadcast_to(holds, shape), node.shape).astype(dtype)
 
 
 def _fill(

@@ -168,7 +168,7 @@ def _block(
     part = _selecting(graph, side, vertex, size, by_numbers)
     if side == "in":
         dtypes = {part.inputs[0]: dtypes[vertex]}
-    plan, results = choose(part, "auto" if isinstance(order, Plan) else order)
+    plan, results = choose(part, "auto" if isinstance(order, Plan) else order, dense=True)
     program = _dense(part, results, dtypes)
     peak = cost(tuple(program.values())).peak_bytes
     count = -(-prod(graph.shapes[vertex]) // size)

@@ -146,7 +146,7 @@ class Call:
             again = Call.of(self.fun, replace(self.asked, allow_int=True), args, kwargs)
             assert again is not None
             linearized, _ = again.linearize()
-            _, results = choose(linearized.graph, plan)
+            _, results = choose(linearized.graph, plan, dense=True)
             return again.written(linearized.graph, results), linearized.residuals
 
         return Origin([leaves[n] for n in places], derive)

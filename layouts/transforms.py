@@ -121,7 +121,7 @@ def _differentiate(
     shardings = call.shardings(linearized.value, out_sharding, lies)
     # A real function of complex inputs is not complex-linear: only its rows make a Jacobian.
     order = "reverse" if asked.order == "auto" and call.of_complex else asked.order
-    plan, results = choose(linearized.graph, order)
+    plan, results = choose(linearized.graph, order, dense=not asked.structured)
     blocks, divided = None, any(lying for row in shardings for lying in row)
     if order == "auto" and not (asked.structured or asked.memory_limit or divided):
         linearized, results = _sooner(linearized, plan, results)

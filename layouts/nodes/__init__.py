@@ -17,13 +17,12 @@ from layouts.nodes.arrays import (
     Shape,
 )
 from layouts.nodes.moved import Digit, Moved, OneHot, Places, Put, Steps, Take, Triangle
-from layouts.nodes.operated import Apply, Band, Map, Operated, Operator
+from layouts.nodes.operated import Apply, Map, Operated, Operator
 from layouts.nodes.written import Mask, Pattern, Write
 
 __all__ = [
     "Add",
     "Apply",
-    "Band",
     "Contract",
     "Digit",
     "Identity",

@@ -8,20 +8,6 @@ from typing import Any
 from layouts.nodes.arrays import Node, Shape
 
 
-@dataclass(frozen=True)
-class Band:
-    """Where `step·i + start ≤ j < step·i + start + width`, of `outs` places i and `ins` labels j.
-
-    A sum over a window that moves on by `step`, or over all that came before.
-    """
-
-    outs: int
-    ins: int
-    start: int
-    step: int
-    width: int
-
-
 @dataclass(frozen=True, eq=False)
 class Operator:
     """A linear map known by applying it: exact, though its entries are written nowhere.
@@ -46,8 +32,8 @@ class Operator:
         no_matrix: whether a matrix may not do for it, so that it has to be applied to the whole of
             what meets it: it conjugates, it is a sum over the devices of a mesh, or it is a rule of
             the user's own for cotangents, which need not be linear (clipped gradients).
-        ones: where its matrix is one, as masks of places × labels, one for each axis in turn; None
-            where it has other entries than zeros and ones.
+        written: writes its matrix, the axes of the output and then of the operand, where that needs
+            no products and so is sooner than applying it to an identity.
     """
 
     name: str
@@ -62,7 +48,7 @@ class Operator:
     entries: tuple[Any, ...] | None = None
     matrix_by: str | None = None
     no_matrix: bool = False
-    ones: tuple[Band, ...] | None = None
+    written: Callable[[], Any] | None = None
 
     @property
     def reverse_only(self) -> bool:
@@ -130,7 +116,10 @@ class Map(Operated):
 
     @property
     def times(self) -> int:
-        """Once for each column, or each row."""
+        """Once for each column, or each row; never where the matrix is written without it."""
+        assert self.operator is not None
+        if self.operator.written is not None:
+            return 0
         _, out, into = self.sides
         return into if self.direction == "push" else out
 

@@ -53,8 +53,12 @@ class Plan(Shown):
     opaque: tuple[str, ...] = ()
     applied: tuple[str, ...] = ()
 
-    def apply(self, graph: Graph) -> Results:
+    def apply(self, graph: Graph, dense: bool = False) -> Results:
         """Eliminate on a graph: the symbolic Jacobians from each input to each output.
+
+        Args:
+            graph: what the plan was made for.
+            dense: as in `choose`.
 
         Raises:
             LayoutError: the plan was made for another graph.
@@ -67,7 +71,7 @@ class Plan(Shown):
                 "make a plan for this function and these shapes: layouts.cost(fun)(*args).plan, "
                 "for its Hessian layouts.cost(jax.grad(fun))(*args).plan",
             )
-        return _settled(Elimination(graph).run(self.vertices).result())
+        return _settled(Elimination(graph).run(self.vertices).result(), dense)
 
     def tree(self) -> str:
         """Which Jacobians are multiplied, as a tree for each output and input.
@@ -115,9 +119,9 @@ def fingerprint(graph: Graph) -> tuple:
     )
 
 
-def _settled(results: Results) -> Results:
+def _settled(results: Results, dense: bool) -> Results:
     return {
-        edge: tuple(settle(part) for term in terms for part in expanded(term))
+        edge: tuple(settle(part) for term in terms for part in expanded(term, dense))
         for edge, terms in results.items()
     }
 
@@ -132,7 +136,7 @@ def make_plan(graph: Graph, order: str = "auto") -> Plan:
     return choose(graph, order)[0]
 
 
-def choose(graph: Graph, order: "str | Plan" = "auto") -> tuple[Plan, Results]:
+def choose(graph: Graph, order: "str | Plan" = "auto", dense: bool = False) -> tuple[Plan, Results]:
     """Choose an order of elimination, and eliminate.
 
     Args:
@@ -141,12 +145,14 @@ def choose(graph: Graph, order: "str | Plan" = "auto") -> tuple[Plan, Results]:
             that is greedy at first, and, on a chain, the exact optimum. None that multiplies more
             than forward or reverse; of the others the one that multiplies and moves least, and of
             equals the one that holds least at once.
+        dense: whether the results are to be written densely, so that the terms of an operator are
+            of use only where they are written sooner than its matrix.
 
     Raises:
         LayoutError: an unknown order, or a plan for another graph.
     """
     if isinstance(order, Plan):
-        return order, order.apply(graph)
+        return order, order.apply(graph, dense)
     if order not in ("auto", *SWEEPS):
         raise LayoutError(
             "order", "'auto', 'forward', 'reverse' or a Plan", repr(order), "pass one of these"
@@ -155,7 +161,7 @@ def choose(graph: Graph, order: "str | Plan" = "auto") -> tuple[Plan, Results]:
     for name, state in _candidates(graph, order):
         if not state.left:  # of searched orders that spend the same one is enough
             finished.setdefault((state.spent, name if name in SWEEPS else ""), (name, state))
-    found = [_costed(graph, *pair) for pair in finished.values()]
+    found = [_costed(graph, *pair, dense) for pair in finished.values()]
     sweeps = (plan.cost for plan, _ in found if plan.name in SWEEPS)
     most = min(cost.multiplications for cost in sweeps)
     fair = [pair for pair in found if pair[0].cost.multiplications <= most]
@@ -167,8 +173,8 @@ def weight(cost: Cost) -> float:
     return Price(cost.multiplications, cost.additions, cost.moved_bytes).weight
 
 
-def _costed(graph: Graph, name: str, state: Elimination) -> tuple[Plan, Results]:
-    results = _settled(state.result())
+def _costed(graph: Graph, name: str, state: Elimination, dense: bool) -> tuple[Plan, Results]:
+    results = _settled(state.result(), dense)
     plan = Plan(
         name,
         tuple(state.done),

@@ -7,7 +7,7 @@ in the table is opaque: exact all the same, applied rather than written down.
 
 from collections.abc import Callable, Mapping
 
-from layouts.rules import contraction, elementwise, operators, selecting, shape
+from layouts.rules import contraction, convolving, elementwise, operators, selecting, shape
 from layouts.rules.equation import Equation
 from layouts.terms import Terms
 
@@ -22,7 +22,7 @@ RULES: dict[str, Rule] = {
     "broadcast_in_dim": shape.broadcast_in_dim,
     "complex": elementwise.complex_,
     "concatenate": selecting.concatenate,
-    "conv_general_dilated": operators.convolution,
+    "conv_general_dilated": convolving.convolution,
     "convert_element_type": elementwise.identity,
     "copy": elementwise.identity,
     "copy_p": elementwise.identity,

@@ -4,17 +4,17 @@ A cumulative sum, a convolution, a Fourier transform, a solve mixes some axes an
 alone (samples, channels). Those are deltas; on the rest the primitive itself is the matrix.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
 from math import prod
 
 import jax
 import jax.numpy as jnp
 
-from layouts.axes import Axes, Axis, Label, fresh_axes, labels_of, sizes
-from layouts.nodes import Band, Map, Node, Operator, Reshape, Take
+from layouts.axes import Axes, Label, fresh_axes, labels_of, sizes
+from layouts.nodes import Map, Operator
 from layouts.rules.equation import Equation, Operand
-from layouts.selection import Selection
+from layouts.sliding import Band, banded
 from layouts.terms import Factor, Term, Terms
 
 
@@ -87,7 +87,7 @@ def partial(
     each: Mapping[int, int] | None = None,
     packed: bool = False,
     entries: Terms | None = None,
-    ones: tuple[Band, ...] | None = None,
+    written: Callable[[], jax.Array] | None = None,
 ) -> dict[int, Terms]:
     """A primitive that leaves axes alone: deltas there, the primitive on the rest.
 
@@ -97,7 +97,7 @@ def partial(
         each: likewise, where it is another for each index (a batch).
         entries: the matrix of the rest as terms, where that is less.
         packed: the primitive takes no other sizes: columns are packed along `alone`.
-        ones: where the matrix of the rest is one, if it is zero elsewhere.
+        written: writes the matrix of the rest, the axes of the output and then of the operand.
     """
     each = each or {}
     (position,) = equation.linear
@@ -134,7 +134,7 @@ def partial(
         not (alone or each),
         entries,
         way,
-        ones=ones,
+        written=written,
     )
     shared = {*labels_of(out)} & {*labels_of(into)}
     apart = [label for label in labels_of(out) + labels_of(into) if label not in shared]
@@ -170,8 +170,9 @@ def cumulative_sum(equation: Equation) -> dict[int, Terms]:
     axis, shape = equation.params["axis"], equation.out.shape
     extent = shape[axis]
     start = 0 if equation.params["reverse"] else 1 - extent
-    band = Band(extent, extent, start, 1, extent)
-    return partial(equation, {n: n for n in range(len(shape)) if n != axis}, ones=(band,))
+    ones = [Band(extent, extent, start, 1, extent)]
+    written = functools.partial(banded, ones, equation.out.dtype)
+    return partial(equation, {n: n for n in range(len(shape)) if n != axis}, written=written)
 
 
 def fft(equation: Equation) -> dict[int, Terms]:
@@ -183,7 +184,9 @@ def fft(equation: Equation) -> dict[int, Terms]:
 def window_sum(equation: Equation) -> dict[int, Terms]:
     """Sums over windows: the axes whose window is one entry are left alone."""
     alone = _untouched(equation)
-    return partial(equation, {n: n for n in alone}, ones=_windows(equation, alone))
+    ones = _windows(equation, alone)
+    written = None if ones is None else functools.partial(banded, ones, equation.out.dtype)
+    return partial(equation, {n: n for n in alone}, written=written)
 
 
 def window_pick(equation: Equation) -> dict[int, Terms] | None:
@@ -236,73 +239,3 @@ def triangular_solve(equation: Equation) -> dict[int, Terms] | None:
     rank = len(equation.out.shape)
     sides = rank - 1 if equation.params["left_side"] else rank - 2
     return partial(equation, {sides: sides}, {n: n for n in range(rank - 2)})
-
-
-def convolution(equation: Equation) -> dict[int, Terms] | None:
-    """By the images each sample alike; by the kernel each output feature alike."""
-    left, right, out = equation.params["dimension_numbers"]
-    if equation.params["batch_group_count"] > 1 or len(equation.linear) > 1:
-        return None
-    if equation.linear == [0]:
-        return partial(equation, {out[0]: left[0]}, entries=_taps(equation))
-    if equation.params["feature_group_count"] > 1:
-        return None
-    return partial(equation, {out[1]: right[0]})
-
-
-# A kernel of more places is not written as one shift for each.
-MOST_TAPS = 16
-
-
-def _taps(equation: Equation) -> Terms | None:
-    """A convolution of one sample as shifts: `out[o,p] = Σ_q K[o,c,q] x[c, s p + d q - l]`.
-
-    Each place q of the kernel is a term: a slice of the kernel, and on each axis a selection.
-    """
-    params, kernel = equation.params, equation.operands[1]
-    left, right, out = params["dimension_numbers"]
-    spatial = range(2, len(right))
-    places = [kernel.shape[right[n]] for n in spatial]
-    sides = [(equation.out.shape[out[n]], equation.operands[0].shape[left[n]]) for n in spatial]
-    plain = params["feature_group_count"] == 1 and set(params["lhs_dilation"] or (1,)) == {1}
-    small = prod(places) <= MOST_TAPS and all(1 not in pair for pair in sides)
-    if kernel.value is None or not (plain and small):
-        return None
-    leaf = equation.leaf(kernel.value, kernel.name)
-    terms = []
-    for tap in product(*map(range, places)):
-        features = fresh_axes([kernel.shape[n] for n in right[:2]])  # output, input
-        outs, ins = ([(Label(extent),) for extent in ends] for ends in zip(*sides, strict=True))
-        selections = tuple(
-            Selection.affine(into[0], label[0], dilation * q - low, step)
-            for label, into, dilation, q, (low, _), step in zip(
-                outs,
-                ins,
-                params["rhs_dilation"] or (1,) * len(tap),
-                tap,
-                params["padding"],
-                params["window_strides"],
-                strict=True,
-            )
-        )
-        weights = _slice_of(leaf, dict(zip(right[2:], tap, strict=True)))
-        factor = Factor(weights, labels_of(_arranged(right[:2], features)))
-        target = _arranged(out, ((), features[0], *outs))
-        source = _arranged(left, ((), features[1], *ins))
-        if not any(selection.empty for selection in selections):
-            terms.append(Term(target, source, (factor,), 1, selections))
-    return tuple(terms)
-
-
-def _slice_of(leaf: Node, places: Mapping[int, int]) -> Node:
-    """An array at one place along some axes; picked only where it is used."""
-    node = leaf
-    for axis, place in places.items():
-        shape = (*node.shape[:axis], 1, *node.shape[axis + 1 :])
-        node = Take(shape, node.itemsize, (node,), axis, place, 1, (0, 1))
-    return Reshape(tuple(n for n in node.shape if n != 1), node.itemsize, (node,))
-
-
-def _arranged(spec: Sequence[int], axes: Sequence[Axis]) -> Axes:
-    """Axes given in a convolution's order, feature before places, put where its array has them."""
-    return tuple(axes[spec.index(place)] for place in sorted(spec))
