@@ -9,6 +9,7 @@ makes fewer. This module imports no JAX.
 """
 
 from math import prod
+from typing import NamedTuple
 
 from layouts.algebra import tied_axes
 from layouts.graph import Graph
@@ -17,12 +18,17 @@ from layouts.graph import Graph
 # with half as many some are twice as slow.
 MANY = 48
 
-# Measured on CPUs: to store an array takes as long as so many multiplications; and a plan that is
-# expected to take as long as storing so few arrays longer does not.
-TO_STORE, MORE = 5000, 3
+# Measured on CPUs, of some 190 functions: to move so many bytes takes as long as a multiplication,
+# and to store an array as long as so many.
+BYTES, TO_STORE = 4, 8000
 
-# Multiplications, and arrays stored.
-Work = tuple[int, int]
+
+class Work(NamedTuple):
+    """What a program does once: multiplications, bytes moved, and how many arrays it stores."""
+
+    multiplications: int
+    moved_bytes: int
+    stored: int
 
 
 def crowded(graph: Graph) -> bool:
@@ -45,13 +51,19 @@ def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
 
     Args:
         graph: what was planned.
-        planned: the multiplications of the plan, and how many arrays it stores.
-        its: those of the program that JAX linearises to, applied once.
+        planned: what the plan does.
+        its: what the program does that JAX linearises to, applied once.
     """
     times = _times(graph)
     if times is None or _bound(graph):
         return False
-    return planned[0] + TO_STORE * planned[1] > its[0] * times + TO_STORE * (its[1] + MORE)
+    return _time(planned, 1) > _time(its, times) + TO_STORE
+
+
+def _time(work: Work, times: int) -> int:
+    """In multiplications; of an array that is stored for several columns at once, one is stored."""
+    moved = work.multiplications + work.moved_bytes // BYTES
+    return times * moved + TO_STORE * work.stored
 
 
 def _times(graph: Graph) -> int | None:

@@ -24,8 +24,7 @@ class Linearized:
         value: what the function returned, a list of leaves.
         graph: the graph; its inputs and outputs are the leaves in order.
         residuals: the array for each leaf of the graph's programs.
-        work: the multiplications of JAX's own program that applies them all, and how many arrays
-            it stores.
+        work: what JAX's own program does that applies them all.
         whole: makes the graph and residuals of the function as one operator.
     """
 
@@ -65,6 +64,7 @@ def linearize(
         return read_whole(closed, pushforward, untouched(apart))
 
     graph, residuals = whole() if crowded(apart) else (apart, residuals)
-    work = count_jaxpr(closed.jaxpr).multiplications, count_stored(closed.jaxpr)
+    once = count_jaxpr(closed.jaxpr)
+    work = Work(once.multiplications, once.moved_bytes, count_stored(closed.jaxpr))
     found = Linearized(value, graph, residuals, work, whole)
     return found, aux[0] if has_aux else None

@@ -11,7 +11,7 @@ import numpy as np
 
 from layouts import budget
 from layouts.call import Asked, Call
-from layouts.crowding import takes_longer
+from layouts.crowding import Work, takes_longer
 from layouts.errors import LayoutError
 from layouts.linearize import Linearized
 from layouts.mesh.devices import across_devices
@@ -137,7 +137,8 @@ def _differentiate(
 
 def _sooner(linearized: Linearized, plan: Plan, results: Results) -> tuple[Linearized, Results]:
     """What gives the dense result sooner: the plan, or the function applied as a whole."""
-    planned = plan.cost.multiplications, count_stored(roots(results))
+    stored = count_stored(roots(results))
+    planned = Work(plan.cost.multiplications, plan.cost.moved_bytes, stored)
     if not takes_longer(linearized.graph, planned, linearized.work):
         return linearized, results
     graph, residuals = linearized.whole()

@@ -6,6 +6,7 @@ that leave most of it zero are put at their places instead (`layouts.placing`).
 
 import operator
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import reduce
 from math import prod
 
@@ -68,12 +69,34 @@ def _sum(parts: Sequence[Part], in_one_pass: bool) -> jax.Array:
     total = None if in_one_pass else placed(parts)
     if total is not None:
         return total
+    last = len(parts[0].shape) - 1  # to skip along it would take longer than what is saved
+    tied = {pair for pair in parts[0].deltas if last not in pair}
+    tied = tied.intersection(*(part.deltas for part in parts))
+    if len(parts) > 1 and tied and not in_one_pass:
+        return _sum([_block(parts, tied)], in_one_pass)
     known = _better_known(parts)
     for count, part in enumerate(parts):
         apart = all(_apart(part, other) for other in parts[:count])
         total = _added(part, total, apart, known)
     assert total is not None
     return total
+
+
+def _block(parts: Sequence[Part], tied: Collection[tuple[int, int]]) -> Part:
+    """Terms that hold on the same diagonal alone (that of a batch), as one: added up on that.
+
+    It is stored: a loop that writes all entries would add them up off the diagonal as well.
+    """
+    partner = {second: first for first, second in tied}
+    kept = [digit for digit in range(len(parts[0].shape)) if digit not in partner]
+    own = [
+        replace(p, pattern=replace(p.pattern, digits=tuple(p.pattern.digits[n] for n in kept)))
+        for p in parts
+    ]
+    total = lax.optimization_barrier(_sum(own, True))
+    number = {digit: n for n, digit in enumerate(kept)}
+    digits = tuple(number[partner.get(n, n)] for n in range(len(parts[0].shape)))
+    return Part(Pattern(digits, total.shape, tuple(range(total.ndim)), 1), total, ())
 
 
 def _better_known(parts: Sequence[Part]) -> bool:

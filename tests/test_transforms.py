@@ -266,8 +266,23 @@ def recurrent(weights):
     return (h**2).sum()
 
 
+def hidden_states(transitions):
+    """The likelihood of what a hidden Markov model of six states emits: large terms, many sums."""
+
+    def step(alpha, emitted):
+        moves = jax.nn.log_softmax(transitions, 1)
+        return jax.nn.logsumexp(alpha[:, None] + moves, 0) + emitted, None
+
+    emitted = jnp.sin(jnp.arange(60.0)).reshape(10, 6)
+    return jax.nn.logsumexp(jax.lax.scan(step, jnp.zeros(6), emitted)[0])
+
+
 SQUARE = jnp.arange(36.0).reshape(6, 6)
-LOOPS = [(jacobian, gated, jax.jacrev, (9, 6)), (hessian, recurrent, jax.hessian, (6, 6))]
+LOOPS = [
+    (jacobian, gated, jax.jacrev, (9, 6)),
+    (hessian, recurrent, jax.hessian, (6, 6)),
+    (hessian, hidden_states, jax.hessian, (6, 6)),
+]
 
 
 @pytest.mark.parametrize(("of", "function", "by_jax", "shape"), LOOPS)

@@ -81,6 +81,35 @@ def test_terms_tied_alike_are_placed_at_once():
     assert str(program).count("scatter-add") == 2
 
 
+TIED = {
+    "batch first": ((0, 1, 0, 2), "nij,nm->nimj", True),
+    "batch last": ((1, 0, 2, 0), "nij,nm->injm", False),
+}
+
+
+@pytest.mark.parametrize("digits, subscripts, apart", TIED.values(), ids=TIED)
+def test_terms_that_share_a_diagonal_are_added_up_on_it(digits, subscripts, apart):
+    """`δ[n,m] (A[n,i,j] + 2 u[n,i] v[n,j] - 3 δ[i,j] u[n,i])`, but where the rows end with it."""
+    A, u, v = normal(0, 5, 7, 7), normal(1, 5, 7, 1)[..., 0], normal(2, 5, 7)
+    same = tuple(1 if index == 2 else index for index in digits)
+    patterns = [
+        Pattern(digits, (5, 7, 7), (0, 1, 2), 1),
+        Pattern(digits, (5, 7, 7), (0, 1, 2), 2),
+        Pattern(same, (5, 7), (0, 1), -3),
+    ]
+    arrays = [A, u[:, :, None] * v[:, None], u]
+    shape = tuple(5 if index == 0 else 7 for index in digits)
+    block = A + 2 * arrays[1] - 3 * u[:, :, None] * jnp.eye(7)[None]
+    expected = np.einsum(subscripts, block, np.eye(5))
+    written_node = node(shape, patterns, arrays)
+    np.testing.assert_allclose(written(written_node, arrays), expected, atol=1e-12)
+    program = str(jax.make_jaxpr(lambda *given: written(written_node, given))(*arrays))
+    assert ("optimization_barrier" in program) == apart
+    np.testing.assert_allclose(written(written_node, arrays, True), expected, atol=1e-12)
+    program = jax.make_jaxpr(lambda *given: written(written_node, given, True))(*arrays)
+    assert "optimization_barrier" not in str(program)
+
+
 def by_places(side, start, step, window, value, table=False):
     """A selection of places (digit 1) by labels (digit 0), its array along one of them."""
     mask = Mask(1, (0,), start, step, window, table)
