@@ -4,7 +4,7 @@ They work on labels and symbolic arrays alone (see `layouts.nodes`): no numbers,
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
@@ -19,8 +19,8 @@ from layouts.terms import Factor, Term, Terms
 # The rank of each label in the order in which results are written.
 Order = dict[Label, int]
 
-# Every order of multiplying this many factors is tried: 18 for four.
-MOST_SEARCHED_FACTORS = 4
+# Of so many factors the cheapest order is found, and beside operators every one of four is tried.
+MOST_SEARCHED_FACTORS, MOST_AROUND_OPERATORS = 7, 4
 
 
 def written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
@@ -89,12 +89,12 @@ def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -
     remaining = list(_sum_alone(factors, kept))
     if any(matrix_of(factor.node) for factor in remaining):
         return _around_operators(remaining, kept, order)[1]
-    for pair in _path(remaining, kept):
-        picked = [remaining[n] for n in pair]
-        remaining = [f for n, f in enumerate(remaining) if n not in pair]
-        needed = kept.union(*(f.labels for f in remaining))
-        remaining.append(multiply(picked[0], picked[1], needed, order))
-    (result,) = remaining
+    held = dict(enumerate(remaining))
+    for made, (a, b) in enumerate(_path(remaining, kept), len(held)):
+        one, other = held.pop(a), held.pop(b)
+        needed = kept.union(*(f.labels for f in held.values()))
+        held[made] = multiply(one, other, needed, order)
+    (result,) = held.values()
     return result
 
 
@@ -105,7 +105,7 @@ def _around_operators(
     if len(factors) == 1:
         return (0, 0), factors[0]
     pairs = list(combinations(range(len(factors)), 2))
-    if len(factors) > MOST_SEARCHED_FACTORS:  # then the first two that meet
+    if len(factors) > MOST_AROUND_OPERATORS:  # then the first two that meet
         apart = [{*factors[i].labels}.isdisjoint(factors[j].labels) for i, j in pairs]
         pairs = [pairs[apart.index(False)]]
     found = []
@@ -137,7 +137,10 @@ def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
 
 
 def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ...]]:
-    """The order of pairwise products: exact for few factors, by opt_einsum's greedy for many."""
+    """The order of pairwise products: exact for few factors, by opt_einsum's greedy for many.
+
+    A product has the next free number; the factors have the first ones.
+    """
     if len(factors) <= 2:
         return ((0, 1),)[: len(factors) - 1]
     inputs = [frozenset(factor.labels) for factor in factors]
@@ -147,26 +150,54 @@ def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ..
             [frozenset([number.setdefault(n, len(number)) for n in f.labels]) for f in factors]
         )
         needed = frozenset([place for label, place in number.items() if label in kept])
-        return _cheapest(numbered, needed, sizes(number))[1]
+        return _cheapest(numbered, needed, sizes(number))
     everything = frozenset().union(*inputs)
     extents = {label: label.size for label in everything}
-    return opt_einsum.paths.greedy(inputs, everything & kept, extents)
+    path = opt_einsum.paths.greedy(inputs, everything & kept, extents)
+    return opt_einsum.paths.linear_to_ssa(path)
 
 
 @lru_cache(4096)
 def _cheapest(
     inputs: tuple[frozenset[int], ...], kept: frozenset[int], extents: tuple[int, ...]
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Try every order; opt_einsum's own exhaustive search misprices products without a sum."""
-    if len(inputs) == 1:
-        return 0, ()
-    found = []
-    for i, j in combinations(range(len(inputs)), 2):
-        rest = [labels for n, labels in enumerate(inputs) if n not in (i, j)]
-        both = inputs[i] | inputs[j]
-        price, path = _cheapest((*rest, both & kept.union(*rest)), kept, extents)
-        found.append((price + prod([extents[n] for n in both]), ((i, j), *path)))
-    return min(found)
+) -> list[tuple[int, int]]:
+    """Of all orders one of the fewest multiplications, and of these of the fewest entries stored.
+
+    It goes by subsets of the factors, a bit for each: what a product of some carries is the same in
+    whichever order they are multiplied. opt_einsum's own exhaustive search misprices products
+    without a sum, and its greedy one an index that many factors share.
+    """
+    single = [2**n for n in range(len(inputs))]
+    whole = sum(single)
+    union = [frozenset[int]()]
+    for labels in inputs:
+        union += [others | labels for others in union]
+    carried = [union[s] & (kept | union[whole ^ s]) for s in range(whole + 1)]
+    best: dict[int, tuple[int, int, list[tuple[int, int]]]] = {n: (0, 0, []) for n in single}
+    for subset in sorted({*range(1, whole + 1)} - {*single}):
+        entries = prod([extents[n] for n in carried[subset]])
+        best[subset] = min(
+            (
+                best[a][0] + best[b][0] + prod([extents[n] for n in carried[a] | carried[b]]),
+                best[a][1] + best[b][1] + entries,
+                [*best[a][2], *best[b][2], (a, b)],
+            )
+            for a, b in _halves(subset)
+        )
+    number = {n: place for place, n in enumerate(single)}
+    path = []
+    for a, b in best[whole][2]:
+        number[a | b] = len(number)
+        path.append((number[a], number[b]))
+    return path
+
+
+def _halves(subset: int) -> Iterator[tuple[int, int]]:
+    """A set of bits in two, in every way."""
+    part = (subset - 1) & subset
+    while part > subset ^ part:
+        yield part, subset ^ part
+        part = (part - 1) & subset
 
 
 def multiply(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:

@@ -46,7 +46,7 @@ def scaled(scale, x):
 
 
 def variance(W1, W2, X):
-    return mlp(W1, W2, X).var()
+    return jax.nn.softmax(mlp(W1, W2, X)).var()
 
 
 def convolution(x, kernel):
@@ -74,6 +74,7 @@ own_rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, cotangent: (jnp.cos(x) * co
 MATRICES = (normal(48, 24), normal(24, 40))
 SCALES = (normal(32)[None], normal(64, 32))
 WEIGHTS = (normal(24, 48), normal(48, 16), normal(40, 24))
+CLASSES = (normal(24, 48), normal(48, 16), normal(64, 24))
 HEADS = (normal(56, 32), normal(32, 16), normal(32, 16), normal(32, 16))
 IMAGES = (normal(16, 3, 7, 5), normal(8, 3, 3, 3))
 CASES = {
@@ -103,7 +104,7 @@ CASES = {
     "energy Hessian, wide": (hessian, energy, 0, (normal(64, 16),), [P()], P(None, None, "x")),
     "energy Hessian, both": (hessian, energy, 0, (normal(96, 3),), [P()], P("a", None, "b")),
     # Its plan makes arrays larger than the result: they are made in another split, and turned.
-    "variance's Hessian, rows": (hessian, variance, 0, WEIGHTS, [P()], P("x")),
+    "variance's Hessian, rows": (hessian, variance, 1, CLASSES, [P()], P("x")),
     "scale of a norm, columns": (jacobian, scaled, 0, SCALES, [P()], P(*[None] * 3, "x")),
     "layer norm, rows": (jacobian, layer_norm, 0, (normal(64, 20),), [P("x")], P("x")),
     "layer norm, columns": (

@@ -1,5 +1,7 @@
 """The algebra of terms, on random sums of terms, against nested loops over every index."""
 
+from collections import Counter
+from itertools import combinations
 from math import prod
 
 import hypothesis.strategies as st
@@ -277,6 +279,55 @@ def test_a_contraction_of_three_takes_the_cheapest_order():
     assert cost([whole.node]).multiplications == min(
         2 * 30 * 31 + 2 * 31 * 3, 30 * 31 * 3 + 2 * 30 * 3
     )
+
+
+def test_five_factors_that_share_an_index_become_one_product_of_matrices():
+    """As in the Hessian of a network's loss by its first weights, summed over samples."""
+    pool = Pool()
+    i, j, k, m, s = (Label(extent) for extent in (6, 7, 5, 4, 9))
+    pairs = [(s, i), (s, j), (s, j, m), (s, m), (s, k)]
+    factors = [pool.factor(labels) for labels in pairs]
+    order = {label: rank for rank, label in enumerate((i, j, k, m, s))}
+    (whole,) = products.contract(factors, {i, j, k, m}, order)
+    outer, both = 6 * 5, 7 * 4
+    assert cost([whole.node]).multiplications == 9 * (outer + 2 * both + outer * both)
+    (found,) = evaluate([whole.node], pool.arrays)
+    subscripts = [[order[label] for label in labels] for labels in (*pairs, whole.labels)]
+    arguments = [x for pair in zip(pool.arrays, subscripts, strict=False) for x in pair]
+    np.testing.assert_allclose(found, np.einsum(*arguments, subscripts[-1]), rtol=1e-12)
+
+
+some = st.sets(st.integers(0, 4))
+
+
+@quick
+@given(st.lists(some, min_size=3, max_size=5), some)
+def test_the_cheapest_order_is_as_cheap_as_every_other(inputs, kept):
+    extents = (2, 3, 5, 7, 11)
+
+    def least(remaining):
+        if len(remaining) == 1:
+            return 0
+        found = []
+        for a, b in combinations(range(len(remaining)), 2):
+            rest = [labels for n, labels in enumerate(remaining) if n not in (a, b)]
+            both = remaining[a] | remaining[b]
+            price = prod(extents[n] for n in both)
+            found.append(price + least([*rest, both & kept.union(*rest)]))
+        return min(found)
+
+    names = [Label(extent) for extent in extents]
+    pool = Pool()
+    carried = Counter(n for labels in inputs for n in labels)
+    inputs = [{n for n in labels if n in kept or carried[n] > 1} for labels in inputs]
+    factors = [pool.factor(tuple(names[n] for n in sorted(labels))) for labels in inputs]
+    path = products._path(factors, {names[n] for n in kept})
+    held, price = dict(enumerate(inputs)), 0
+    for made, (a, b) in enumerate(path, len(held)):
+        both = held.pop(a) | held.pop(b)
+        price += prod(extents[n] for n in both)
+        held[made] = both & kept.union(*held.values())
+    assert price == least(inputs)
 
 
 def test_write_of_nothing_is_zero():
