@@ -36,7 +36,8 @@ def join(asked: Run, console: Console) -> None:
     def tell(number: int, event: Event) -> None:
         if event["event"] == "joined":
             told = f"joined: {event['local']} of {event['devices']} {event['platform']} devices"
-            print(f"process {number} {told}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"process {number} {told}\n")  # in one piece: threads take turns
+            sys.stderr.flush()
         move(number, event)
 
     with progress(f"{asked.processes} processes", here * asked.steps) as report:
