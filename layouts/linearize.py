@@ -14,6 +14,7 @@ from layouts.counting import count_jaxpr, count_stored
 from layouts.crowding import Work, crowded, untouched
 from layouts.graph import Graph
 from layouts.reader import read, read_whole
+from layouts.tracing import linear_program
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,15 @@ def linearize(
     Returns:
         The value, the graph and the residuals; and the auxiliary output, or None.
     """
-    linearized: Any = jax.linearize(function, *primals, has_aux=has_aux)  # type: ignore[call-overload]
-    value, pushforward, *aux = linearized
-    closed = jax.make_jaxpr(pushforward)(*primals)
+    value, closed, aux, repeated = linear_program(function, primals, has_aux)
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
-    apart, residuals = read(closed, [*named, *known])
+    apart, residuals = read(closed, [*named, *known], repeated)
 
     def whole() -> tuple[Graph, list[jax.Array]]:
-        return read_whole(closed, pushforward, untouched(apart))
+        return read_whole(closed, untouched(apart))
 
     graph, residuals = whole() if crowded(apart) else (apart, residuals)
     once = count_jaxpr(closed.jaxpr)
     work = Work(once.multiplications, once.moved_bytes, count_stored(closed.jaxpr))
     found = Linearized(value, graph, residuals, work, whole)
-    return found, aux[0] if has_aux else None
+    return found, aux

@@ -5,13 +5,13 @@ this module, `layouts.rules` and `layouts.counting` read jaxprs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 
 from layouts.algebra import entry, identity, tied_axes, transpose
 from layouts.counting import count_equation, count_jaxpr, inner_jaxprs, primitives
@@ -21,7 +21,7 @@ from layouts.plan.elimination import Elimination
 from layouts.rules import RULES, Equation, LocalJacobians
 from layouts.rules.equation import Operand
 from layouts.rules.operators import opaque, partial
-from layouts.terms import Terms
+from layouts.terms import Factor, Term, Terms
 
 # Calls that are read as if their body stood in their place, with the parameter that holds it.
 INLINED = {
@@ -42,18 +42,22 @@ MOST_EQUATIONS = 256
 
 
 def read(
-    closed: ClosedJaxpr, named: Sequence[tuple[Any, str]] = ()
+    closed: ClosedJaxpr,
+    named: Sequence[tuple[Any, str]] = (),
+    repeated: Sequence[bool] = (),
 ) -> tuple[Graph, list[jax.Array]]:
     """Read a linear program.
 
     Args:
         closed: the program; its constants are the residuals.
         named: arrays that formulas call by a name.
+        repeated: which constants are one number in all entries.
 
     Returns:
         The graph of local Jacobians and the array for each of its leaves.
     """
-    reader = _Reader(list(named))
+    pairs = zip(closed.consts, repeated, strict=False)
+    reader = _Reader(list(named), [array for array, same in pairs if same and array.size > 1])
     sources = [reader.vertex(var, "input") for var in closed.jaxpr.invars]
     constants = [Known(const, reader.name_of(const)) for const in closed.consts]
     reader.graph.inputs = tuple(source.number for source in sources)
@@ -67,14 +71,11 @@ def read(
     return reader.graph.pruned(), reader.residuals
 
 
-def read_whole(
-    closed: ClosedJaxpr, function: Callable[..., Sequence[jax.Array]], each: Mapping[int, int]
-) -> tuple[Graph, list[jax.Array]]:
+def read_whole(closed: ClosedJaxpr, each: Mapping[int, int]) -> tuple[Graph, list[jax.Array]]:
     """Read a linear program as one operator: what every input does to every output.
 
     Args:
         closed: the program.
-        function: runs it.
         each: output axis → input axis, where these are left alone; one input and one output.
 
     Returns:
@@ -92,6 +93,7 @@ def read_whole(
     )
     cost, both = count_jaxpr(closed.jaxpr), ("push", "pull")
     work = cost.multiplications, cost.additions
+    function: Any = jaxpr_as_fun(closed)
     equation = Equation("program", {}, operands, outs, reader.leaf, function, both, work)
     found = partial(equation, {}, each) if each else opaque(equation, range(len(sources)))
     for key, terms in found.items():
@@ -124,9 +126,11 @@ class _Reader:
     """Reads jaxprs into a graph."""
 
     named: list[tuple[Any, str]]
+    repeated: list[Any] = field(default_factory=list)
     graph: Graph = field(default_factory=Graph)
     residuals: list[jax.Array] = field(default_factory=list)
     leaves: dict[int, Leaf] = field(default_factory=dict)
+    numbers: dict[int, jax.Array] = field(default_factory=dict)
 
     def name_of(self, value: Any) -> str | None:
         """The name of an array that is one of the user's own."""
@@ -196,7 +200,23 @@ class _Reader:
         """Add one local Jacobian, unless there is nothing to differentiate by."""
         assert isinstance(source, Vertex)
         if 0 not in self.graph.shapes[source.number]:
+            terms = tuple(map(self.narrowed, terms)) if self.repeated else terms
             self.graph.add_edge(source.number, target.number, terms)
+
+    def narrowed(self, term: Term) -> Term:
+        """The term with a number for each array that repeats it."""
+        return replace(term, factors=tuple([self._number(f, term) for f in term.factors]))
+
+    def _number(self, factor: Factor, term: Term) -> Factor:
+        leaf, hidden = factor.node, {*term.hidden}
+        if not isinstance(leaf, Leaf) or not hidden.isdisjoint(factor.labels):
+            return factor
+        value = self.residuals[leaf.index]
+        if not any(array is value for array in self.repeated):
+            return factor
+        if id(value) not in self.numbers:
+            self.numbers[id(value)] = value[(0,) * value.ndim]
+        return Factor(self.leaf(self.numbers[id(value)], None), ())
 
     def equation(self, equation: JaxprEqn, operands: Sequence[Value]) -> Equation:
         """What a rule sees of an equation."""

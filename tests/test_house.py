@@ -67,6 +67,7 @@ READERS = {
     "layouts.naming.triangles",
     "layouts.naming.units",
     "layouts.naming.windows",
+    "layouts.tracing",
     "layouts.streaming.identity",
 }
 

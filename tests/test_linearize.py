@@ -266,3 +266,61 @@ def test_entries_picked_one_by_one_keep_the_plan_of_a_batch():
     assert not plan.opaque + plan.applied
     found = layouts.jacobian(jax.vmap(turned))(angles)
     np.testing.assert_allclose(found, jax.jacrev(jax.vmap(turned))(angles), atol=1e-12)
+
+
+def network_loss(reduced):
+    X, targets = normal(64, 24).astype(jnp.float32), normal(64, 10).astype(jnp.float32)
+    W1, W2 = normal(24, 32).astype(jnp.float32) / 5, normal(32, 10).astype(jnp.float32) / 5
+    return lambda b: reduced((jnp.tanh(X @ W1 + b[None]) @ W2 - targets) ** 2)
+
+
+@pytest.mark.parametrize("reduced", [jnp.mean, jnp.sum, jax.jit(jnp.mean)])
+def test_a_cotangent_that_repeats_a_number_is_a_number(reduced):
+    """XLA makes nothing sensible of such an array in a sum over a product of matrices."""
+    loss, b = network_loss(reduced), normal(32).astype(jnp.float32)
+    expected = jax.hessian(loss)(b)
+    for found in (layouts.hessian(loss)(b), jax.jit(layouts.hessian(loss))(b)):
+        np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+    stored = jax.jit(layouts.hessian(loss, structured=True))(b)
+    np.testing.assert_allclose(stored.dense(), expected, atol=1e-6 * np.abs(expected).max())
+
+    def shapes(b):
+        graph, residuals = read(jax.grad(loss), b).graph, read(jax.grad(loss), b).residuals
+        used = {leaf.index for terms in graph.edges.values() for leaf in leaves(terms)}
+        return [residuals[index].shape for index in used]
+
+    told = []
+    jax.eval_shape(lambda b: told.extend(shapes(b)), b)
+    assert (64, 10) not in told and () in told
+
+
+def test_a_function_may_look_at_its_numbers_where_jax_lets_it():
+    """Under `jvp` tracers have numbers, under `jit` none."""
+
+    def kinked(x):
+        return jnp.sin(x) if x[0] > 0 else x**2
+
+    x = jnp.array([1.0, 2.0])
+    second = jax.jacfwd(jacobian(kinked))(x)
+    np.testing.assert_allclose(second, jax.jacfwd(jax.jacrev(kinked))(x), atol=1e-12)
+    with pytest.raises(jax.errors.TracerBoolConversionError):
+        jax.jit(jacobian(kinked))(x)
+
+
+def test_traced_functions_may_return_and_close_over_anything():
+    x, told = normal(5), []
+
+    def outer(scale):
+        def function(x):
+            told.append("traced")
+            return scale * jnp.tanh(x).mean() * x, {"name": "words", "scale": scale, "sum": x.sum()}
+
+        J, aux = jacobian(function, has_aux=True)(x * scale)
+        assert aux["name"] == "words" and aux["scale"] is scale
+        return J, aux["sum"]
+
+    J, total = jax.jit(outer)(2.0)
+    expected = jax.jacrev(lambda x: 2 * jnp.tanh(x).mean() * x)(2 * x)
+    np.testing.assert_allclose(J, expected, atol=1e-12)
+    np.testing.assert_allclose(total, 2 * x.sum(), atol=1e-12)
+    assert told == ["traced"]
