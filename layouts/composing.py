@@ -39,7 +39,10 @@ def compose_terms(left: Term, right: Term) -> Term:
     """
     if not (_is_of_form(left) and _is_of_form(right)):
         return _composed(left, right)
-    return _recipe(left.form, right.form).on(left, right)
+    nodes = [factor.node for factor in (*left.factors, *right.factors)]
+    first: dict[int, int] = {}
+    same = tuple([first.setdefault(id(node), n) for n, node in enumerate(nodes)])
+    return _recipe(left.form, right.form, same).on(left, right)
 
 
 def _is_of_form(term: Term) -> bool:
@@ -110,10 +113,17 @@ def _on_labels(names: Sequence[Label], place: int, labels: Indices, like: Select
 
 
 @lru_cache(MOST_KEPT)
-def _recipe(left: Form, right: Form) -> _Recipe:
-    """Compose two terms of these forms on arrays that only stand for others."""
-    first = left.example()
-    second = right.example(len(first.factors))
+def _recipe(left: Form, right: Form, same: Indices) -> _Recipe:
+    """Compose two terms of these forms on arrays that only stand for others.
+
+    Args:
+        left: the first term's form.
+        right: the second's.
+        same: for each factor of both the first one of the same array.
+    """
+    leaves: dict[int, Leaf] = {}
+    first = left.example(same, leaves)
+    second = right.example(same[len(first.factors) :], leaves)
     product = _composed(first, second)
     number = {label: n for n, label in enumerate((*first.labels, *second.labels))}
     given = len(number)

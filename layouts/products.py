@@ -150,24 +150,37 @@ def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ..
             [frozenset([number.setdefault(n, len(number)) for n in f.labels]) for f in factors]
         )
         needed = frozenset([place for label, place in number.items() if label in kept])
-        return _cheapest(numbered, needed, sizes(number))
+        return _cheapest(numbered, needed, sizes(number), _squares(factors, kept))
     everything = frozenset().union(*inputs)
     extents = {label: label.size for label in everything}
     path = opt_einsum.paths.greedy(inputs, everything & kept, extents)
     return opt_einsum.paths.linear_to_ssa(path)
 
 
+def _squares(factors: Sequence[Factor], kept: set[Label]) -> frozenset[int]:
+    """The pairs, a bit for each factor, of an array with itself, apart in one kept label."""
+    carried = Counter(label for factor in factors for label in factor.labels)
+    found = []
+    for (n, one), (m, other) in combinations(enumerate(factors), 2):
+        ends = {*one.labels} ^ {*other.labels}
+        if one.node is other.node and len(ends) == 2 and ends <= kept:
+            found += [1 << n | 1 << m] * all(carried[label] == 1 for label in ends)
+    return frozenset(found)
+
+
 @lru_cache(4096)
 def _cheapest(
-    inputs: tuple[frozenset[int], ...], kept: frozenset[int], extents: tuple[int, ...]
+    inputs: tuple[frozenset[int], ...],
+    kept: frozenset[int],
+    extents: tuple[int, ...],
+    squares: frozenset[int],
 ) -> list[tuple[int, int]]:
     """Of all orders one of the fewest multiplications, and of these of the fewest entries stored.
 
     It goes by subsets of the factors, a bit for each: what a product of some carries is the same in
-    whichever order they are multiplied. Where two are alike, they are often one array, and a sum
-    over a product of both takes half (see `layouts.symmetry`): three quarters are counted.
-    opt_einsum's own exhaustive search misprices products without a sum, and its greedy one an index
-    that many factors share.
+    whichever order they are multiplied. A sum over a product of an array with itself takes half
+    (see `layouts.symmetry`). opt_einsum's own exhaustive search misprices products without a sum,
+    and its greedy one an index that many factors share.
     """
     single = [2**n for n in range(len(inputs))]
     whole = sum(single)
@@ -175,12 +188,11 @@ def _cheapest(
     for labels in inputs:
         union += [others | labels for others in union]
     carried = [union[s] & (kept | union[whole ^ s]) for s in range(whole + 1)]
-    squares = {single[n] | single[m] for n, m in _alike(inputs, extents)}
     best: dict[int, tuple[int, int, list[tuple[int, int]]]] = {n: (0, 0, []) for n in single}
 
     def price(a: int, b: int) -> int:
         whole = prod([extents[n] for n in carried[a] | carried[b]])
-        return whole if squares.isdisjoint((a, b)) else whole - whole // 4
+        return whole if squares.isdisjoint((a, b)) else whole // 2
 
     for subset in sorted({*range(1, whole + 1)} - {*single}):
         entries = prod([extents[n] for n in carried[subset]])
@@ -198,14 +210,6 @@ def _cheapest(
         number[a | b] = len(number)
         path.append((number[a], number[b]))
     return path
-
-
-def _alike(inputs: Sequence[frozenset[int]], extents: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The pairs of factors whose labels are the same but for one, of equal sizes."""
-    for (n, one), (m, other) in combinations(enumerate(inputs), 2):
-        ends = [extents[label] for label in (*(one - other), *(other - one))]
-        if len(one) == len(other) and len(ends) == 2 and ends[0] == ends[1]:
-            yield n, m
 
 
 def _halves(subset: int) -> Iterator[tuple[int, int]]:

@@ -118,17 +118,18 @@ class Form(NamedTuple):
     factors: tuple[tuple[Indices, int], ...]
     selections: tuple[tuple, ...]
 
-    def example(self, first: int = 0) -> Term:
-        """A term of this form without tables, on leaves numbered from `first` on."""
+    def example(self, indices: Indices, leaves: dict[int, Leaf]) -> Term:
+        """A term of this form without tables, on leaves of these indices, made if they are not."""
         names = [Label(extent) for extent in self.extents]
 
         def named(labels: Indices) -> tuple[Label, ...]:
             return tuple([names[n] for n in labels])
 
         factors = []
-        for n, (numbers, itemsize) in enumerate(self.factors, first):
+        for index, (numbers, itemsize) in zip(indices, self.factors, strict=False):
             labels = named(numbers)
-            factors.append(Factor(Leaf(sizes(labels), itemsize, (), n), labels))
+            leaf = leaves.setdefault(index, Leaf(sizes(labels), itemsize, (), index))
+            factors.append(Factor(leaf, labels))
         selections = tuple(
             Selection(names[place], names[labels[0]], start, step, window, None, named(labels[1:]))
             for place, labels, start, step, window, _ in self.selections
