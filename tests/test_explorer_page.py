@@ -224,15 +224,21 @@ def test_turning_permutes_as_arrange_does(opened):
 
 
 def test_a_flight_ends_where_a_jump_does(opened):
-    page = opened("gallery=seed-w", reduced_motion="no-preference")
-    pictures = []
-    for motion in ("no-preference", "reduce"):
-        page.emulate_media(reduced_motion=motion)
-        choose(page, layout="denominator", vec="columns")
-        page.wait_for_timeout(700 if motion == "no-preference" else 50)
-        pictures.append(page.locator(".map canvas").first.evaluate("node => node.toDataURL()"))
-        choose(page, layout="numerator", vec="rows")
-    assert pictures[0] == pictures[1]
+    page = opened("gallery=seed-w", reduced_motion="reduce")
+    canvas, picture = page.locator(".map canvas").first, "node => node.toDataURL()"
+    before = canvas.evaluate(picture)
+    choose(page, layout="denominator", vec="columns")
+    shown = "([node, other, same]) => (node.toDataURL() === other) === same"
+    page.wait_for_function(shown, arg=[canvas.element_handle(), before, False])
+    page.wait_for_timeout(50)
+    jumped = canvas.evaluate(picture)
+    choose(page, layout="numerator", vec="rows")
+    page.wait_for_function(shown, arg=[canvas.element_handle(), before, True])
+    page.emulate_media(reduced_motion="no-preference")
+    choose(page, layout="denominator", vec="columns")
+    page.wait_for_function(shown, arg=[canvas.element_handle(), jumped, True], timeout=10_000)
+    page.wait_for_timeout(200)
+    assert canvas.evaluate(picture) == jumped
 
 
 def test_the_address_holds_the_state(opened):
