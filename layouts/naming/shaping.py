@@ -48,6 +48,8 @@ def _transpose(step: Step) -> Value:
 
 
 def _slice(step: Step) -> Value:
+    if step.operands[0].shape == ():  # a number repeated is so in every piece
+        return step.operands[0]
     starts, limits = step.params["start_indices"], step.params["limit_indices"]
     strides = step.params["strides"] or (1,) * len(starts)
     entries = []
