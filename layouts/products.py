@@ -4,23 +4,20 @@ They work on labels and symbolic arrays alone (see `layouts.nodes`): no numbers,
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import combinations
-from math import prod
-
-import opt_einsum
 
 from layouts.axes import Axes, Label, labels_of, size, sizes
 from layouts.nodes import Apply, Contract, Map, Node, Operator, Reshape
+from layouts.pairing import cheapest_order
 from layouts.terms import Factor, Term, Terms
 
 # The rank of each label in the order in which results are written.
 Order = dict[Label, int]
 
-# Of so many factors the cheapest order is found, and beside operators every one of four is tried.
-MOST_SEARCHED_FACTORS, MOST_AROUND_OPERATORS = 7, 4
+# Beside operators every order of multiplying this many factors is tried: 18 for four.
+MOST_AROUND_OPERATORS = 4
 
 
 def written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
@@ -90,7 +87,7 @@ def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -
     if any(matrix_of(factor.node) for factor in remaining):
         return _around_operators(remaining, kept, order)[1]
     held = dict(enumerate(remaining))
-    for made, (a, b) in enumerate(_path(remaining, kept), len(held)):
+    for made, (a, b) in enumerate(cheapest_order(remaining, kept), len(held)):
         one, other = held.pop(a), held.pop(b)
         needed = kept.union(*(f.labels for f in held.values()))
         held[made] = multiply(one, other, needed, order)
@@ -134,90 +131,6 @@ def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
             yield factor
         else:
             yield Factor(contract_node((factor,), inside), inside)
-
-
-def _path(factors: Sequence[Factor], kept: set[Label]) -> Sequence[tuple[int, ...]]:
-    """The order of pairwise products: exact for few factors, by opt_einsum's greedy for many.
-
-    A product has the next free number; the factors have the first ones.
-    """
-    if len(factors) <= 2:
-        return ((0, 1),)[: len(factors) - 1]
-    inputs = [frozenset(factor.labels) for factor in factors]
-    if len(inputs) <= MOST_SEARCHED_FACTORS:
-        number: dict[Label, int] = {}
-        numbered = tuple(
-            [frozenset([number.setdefault(n, len(number)) for n in f.labels]) for f in factors]
-        )
-        needed = frozenset([place for label, place in number.items() if label in kept])
-        return _cheapest(numbered, needed, sizes(number), _squares(factors, kept))
-    everything = frozenset().union(*inputs)
-    extents = {label: label.size for label in everything}
-    path = opt_einsum.paths.greedy(inputs, everything & kept, extents)
-    return opt_einsum.paths.linear_to_ssa(path)
-
-
-def _squares(factors: Sequence[Factor], kept: set[Label]) -> frozenset[int]:
-    """The pairs, a bit for each factor, of an array with itself, apart in one kept label."""
-    carried = Counter(label for factor in factors for label in factor.labels)
-    found = []
-    for (n, one), (m, other) in combinations(enumerate(factors), 2):
-        ends = {*one.labels} ^ {*other.labels}
-        if one.node is other.node and len(ends) == 2 and ends <= kept:
-            found += [1 << n | 1 << m] * all(carried[label] == 1 for label in ends)
-    return frozenset(found)
-
-
-@lru_cache(4096)
-def _cheapest(
-    inputs: tuple[frozenset[int], ...],
-    kept: frozenset[int],
-    extents: tuple[int, ...],
-    squares: frozenset[int],
-) -> list[tuple[int, int]]:
-    """Of all orders one of the fewest multiplications, and of these of the fewest entries stored.
-
-    It goes by subsets of the factors, a bit for each: what a product of some carries is the same in
-    whichever order they are multiplied. A sum over a product of an array with itself takes half
-    (see `layouts.symmetry`). opt_einsum's own exhaustive search misprices products without a sum,
-    and its greedy one an index that many factors share.
-    """
-    single = [2**n for n in range(len(inputs))]
-    whole = sum(single)
-    union = [frozenset[int]()]
-    for labels in inputs:
-        union += [others | labels for others in union]
-    carried = [union[s] & (kept | union[whole ^ s]) for s in range(whole + 1)]
-    best: dict[int, tuple[int, int, list[tuple[int, int]]]] = {n: (0, 0, []) for n in single}
-
-    def price(a: int, b: int) -> int:
-        whole = prod([extents[n] for n in carried[a] | carried[b]])
-        return whole if squares.isdisjoint((a, b)) else whole // 2
-
-    for subset in sorted({*range(1, whole + 1)} - {*single}):
-        entries = prod([extents[n] for n in carried[subset]])
-        best[subset] = min(
-            (
-                best[a][0] + best[b][0] + price(a, b),
-                best[a][1] + best[b][1] + entries,
-                [*best[a][2], *best[b][2], (a, b)],
-            )
-            for a, b in _halves(subset)
-        )
-    number = {n: place for place, n in enumerate(single)}
-    path = []
-    for a, b in best[whole][2]:
-        number[a | b] = len(number)
-        path.append((number[a], number[b]))
-    return path
-
-
-def _halves(subset: int) -> Iterator[tuple[int, int]]:
-    """A set of bits in two, in every way."""
-    part = (subset - 1) & subset
-    while part > subset ^ part:
-        yield part, subset ^ part
-        part = (part - 1) & subset
 
 
 def multiply(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:

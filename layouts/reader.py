@@ -5,7 +5,7 @@ this module, `layouts.rules` and `layouts.counting` read jaxprs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from layouts.plan.elimination import Elimination
 from layouts.rules import RULES, Equation, LocalJacobians
 from layouts.rules.equation import Operand
 from layouts.rules.operators import opaque, partial
-from layouts.terms import Factor, Term, Terms
+from layouts.terms import Terms
 
 # Calls that are read as if their body stood in their place, with the parameter that holds it.
 INLINED = {
@@ -56,8 +56,10 @@ def read(
     Returns:
         The graph of local Jacobians and the array for each of its leaves.
     """
-    pairs = zip(closed.consts, repeated, strict=False)
-    reader = _Reader(list(named), [array for array, same in pairs if same and array.size > 1])
+    reader = _Reader(list(named))
+    for array, same in zip(closed.consts, repeated, strict=False):
+        if same and array.size > 1:
+            reader.numbers[id(array)] = array[(0,) * array.ndim]
     sources = [reader.vertex(var, "input") for var in closed.jaxpr.invars]
     constants = [Known(const, reader.name_of(const)) for const in closed.consts]
     reader.graph.inputs = tuple(source.number for source in sources)
@@ -126,7 +128,6 @@ class _Reader:
     """Reads jaxprs into a graph."""
 
     named: list[tuple[Any, str]]
-    repeated: list[Any] = field(default_factory=list)
     graph: Graph = field(default_factory=Graph)
     residuals: list[jax.Array] = field(default_factory=list)
     leaves: dict[int, Leaf] = field(default_factory=dict)
@@ -200,23 +201,7 @@ class _Reader:
         """Add one local Jacobian, unless there is nothing to differentiate by."""
         assert isinstance(source, Vertex)
         if 0 not in self.graph.shapes[source.number]:
-            terms = tuple(map(self.narrowed, terms)) if self.repeated else terms
             self.graph.add_edge(source.number, target.number, terms)
-
-    def narrowed(self, term: Term) -> Term:
-        """The term with a number for each array that repeats it."""
-        return replace(term, factors=tuple([self._number(f, term) for f in term.factors]))
-
-    def _number(self, factor: Factor, term: Term) -> Factor:
-        leaf, hidden = factor.node, {*term.hidden}
-        if not isinstance(leaf, Leaf) or not hidden.isdisjoint(factor.labels):
-            return factor
-        value = self.residuals[leaf.index]
-        if not any(array is value for array in self.repeated):
-            return factor
-        if id(value) not in self.numbers:
-            self.numbers[id(value)] = value[(0,) * value.ndim]
-        return Factor(self.leaf(self.numbers[id(value)], None), ())
 
     def equation(self, equation: JaxprEqn, operands: Sequence[Value]) -> Equation:
         """What a rule sees of an equation."""
@@ -246,6 +231,7 @@ class _Reader:
             apply,
             _directions(equation),
             count_equation(equation)[:2],
+            self.numbers,
         )
 
     def scan(self, equation: JaxprEqn, operands: Sequence[Value]) -> list[Value]:

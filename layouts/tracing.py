@@ -94,37 +94,38 @@ def _traced(
 
     traced = jax.make_jaxpr(run)(*primals)
     jaxpr, leaves, tree = told
-    made = zip(jaxpr_as_fun(traced)(*primals), repeating(traced), strict=True)
+    same = repeating(traced.jaxpr, list(map(_is_number, traced.jaxpr.invars)))
+    made = zip(jaxpr_as_fun(traced)(*primals), same, strict=True)
     pairs = [next(made) if isinstance(x, jax.core.Tracer) else (x, False) for x in leaves]
     value, constants, aux = jax.tree.unflatten(tree, [array for array, _ in pairs])
     _, repeated, _ = jax.tree.unflatten(tree, [same for _, same in pairs])
     return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, repeated)
 
 
-def repeating(closed: ClosedJaxpr) -> list[bool]:
-    """Which outputs of a program are one number in all entries, whatever the inputs are.
+def repeating(jaxpr: Jaxpr, arguments: Sequence[bool]) -> list[bool]:
+    """Which outputs of a program are one number in all entries.
+
+    Args:
+        jaxpr: the program.
+        arguments: which of its inputs are.
 
     Example:
         >>> import jax.numpy as jnp
         >>> x = jnp.ones(3)
         >>> closed = jax.make_jaxpr(lambda x: (0 * x + x.sum(), jax.lax.full_like(x, 2) / 3))(x)
-        >>> repeating(closed)
+        >>> repeating(closed.jaxpr, [False])
         [False, True]
     """
-    variables = closed.jaxpr.constvars, closed.jaxpr.invars
-    return _repeating(closed.jaxpr, *([_is_number(var) for var in some] for some in variables))
 
-
-def _repeating(jaxpr: Jaxpr, constants: Sequence[bool], arguments: Sequence[bool]) -> list[bool]:
     def step(equation: JaxprEqn, operands: Sequence[bool]) -> Sequence[bool]:
         name, params = equation.primitive.name, equation.params
         if name in INLINED and INLINED[name] in params:
             body = params[INLINED[name]]
-            own = [False] * len(getattr(body, "consts", ()))
-            return _repeating(getattr(body, "jaxpr", body), own, operands)
+            return repeating(getattr(body, "jaxpr", body), operands)
         same = name in REPEATING and all(operands)
         return [same or _is_number(var) for var in equation.outvars]
 
+    constants = list(map(_is_number, jaxpr.constvars))
     return walk(jaxpr, constants, arguments, step, lambda atom: True)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from layouts import algebra, products
+from layouts import algebra, pairing, products
 from layouts.axes import Label, fresh_axes, labels_of
 from layouts.evaluate import evaluate
 from layouts.nodes import Leaf
@@ -321,7 +321,7 @@ def test_the_cheapest_order_is_as_cheap_as_every_other(inputs, kept):
     carried = Counter(n for labels in inputs for n in labels)
     inputs = [{n for n in labels if n in kept or carried[n] > 1} for labels in inputs]
     factors = [pool.factor(tuple(names[n] for n in sorted(labels))) for labels in inputs]
-    path = products._path(factors, {names[n] for n in kept})
+    path = pairing.cheapest_order(factors, {names[n] for n in kept})
     held, price = dict(enumerate(inputs)), 0
     for made, (a, b) in enumerate(path, len(held)):
         both = held.pop(a) | held.pop(b)

@@ -285,9 +285,9 @@ def test_a_cotangent_that_repeats_a_number_is_a_number(reduced):
     np.testing.assert_allclose(stored.dense(), expected, atol=1e-6 * np.abs(expected).max())
 
     def shapes(b):
-        graph, residuals = read(jax.grad(loss), b).graph, read(jax.grad(loss), b).residuals
-        used = {leaf.index for terms in graph.edges.values() for leaf in leaves(terms)}
-        return [residuals[index].shape for index in used]
+        found = read(jax.grad(loss), b)
+        used = {leaf.index for terms in found.graph.edges.values() for leaf in leaves(terms)}
+        return [found.residuals[index].shape for index in used]
 
     told = []
     jax.eval_shape(lambda b: told.extend(shapes(b)), b)

@@ -1,7 +1,7 @@
 """What a rule sees: one equation of a linear program."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -61,6 +61,7 @@ class Equation:
             takes, to its outputs.
         directions: the ways in which JAX can apply it: "push" (tangents), "pull" (cotangents).
         work: multiplications and additions of running it once.
+        numbers: by the ids of residuals that are one number in all entries: the number.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Equation:
     apply: Callable[..., Sequence[jax.Array]]
     directions: tuple[str, ...] = ("push", "pull")
     work: tuple[int, int] = (0, 0)
+    numbers: Mapping[int, jax.Array] = field(default_factory=dict)
 
     @property
     def out(self) -> Operand:
@@ -83,7 +85,12 @@ class Equation:
         return [n for n, operand in enumerate(self.operands) if operand.linear]
 
     def factor(self, axes: Axes, value: jax.Array, name: str | None) -> Factor:
-        """A residual as a factor: its axes of size one carry no label and are squeezed away."""
+        """A residual as a factor: its axes of size one carry no label and are squeezed away.
+
+        One that repeats a number is that number, which carries none.
+        """
+        if id(value) in self.numbers:
+            return Factor(self.leaf(self.numbers[id(value)], name), ())
         leaf = self.leaf(value, name)
         shape = tuple(extent for extent in leaf.shape if extent != 1)
         node = leaf if shape == leaf.shape else Reshape(shape, leaf.itemsize, (leaf,))
