@@ -95,6 +95,9 @@ def _to_columns(node: Apply, *given: jax.Array) -> Sequence[jax.Array]:
     def one(*vectors: jax.Array) -> Sequence[jax.Array]:
         return function(*_fill(avals, node.present, vectors))
 
+    if node.columns == 1:  # an axis of size one makes it another program to XLA, no quicker one
+        results = one(*(jnp.squeeze(array, where) for array in given))
+        return [jnp.expand_dims(result, where) for result in results]
     return jax.vmap(one, in_axes=where, out_axes=where)(*given)
 
 
@@ -172,7 +175,8 @@ def matrix(
     columns, rows = (into, out) if pushing else (out, into)
     apply = Apply((), 0, (), operator, node.direction, (place,), position, columns)
     if apply.application not in known:
-        ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
+        identity = jnp.eye(columns, dtype=aval.dtype) if columns > 1 else jnp.ones((), aval.dtype)
+        ones = jnp.broadcast_to(identity, (batch, columns, columns))
         operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
         known[apply.application] = applied(apply, [operand], names, mesh)
     result = known[apply.application][position]

@@ -22,13 +22,22 @@ MANY = 48
 # and to store an array as long as so many.
 BYTES, TO_STORE = 4, 8000
 
+# A gradient is a single row, and a derivative by one number a single column, which JAX's own
+# program makes with nothing to spare: a plan that multiplies hardly less is no faster, and compiles
+# for longer.
+WORTH_A_PLAN = 0.9
+
 
 class Work(NamedTuple):
-    """What a program does once: multiplications, bytes moved, and how many arrays it stores."""
+    """What a program does once: multiplications, bytes moved, and how many arrays it stores.
+
+    And whether it turns the left matrix of a product `Aᵀ B` first, which JAX's own does not.
+    """
 
     multiplications: int
     moved_bytes: int
     stored: int
+    turning: bool = False
 
 
 def crowded(graph: Graph) -> bool:
@@ -57,6 +66,9 @@ def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
     times = _times(graph)
     if times is None or _bound(graph):
         return False
+    if 1 in (graph.size(graph.inputs), graph.size(graph.outputs)):
+        saving = planned.multiplications <= WORTH_A_PLAN * its.multiplications
+        return not (saving or planned.turning)
     return _time(planned, 1) > _time(its, times) + TO_STORE
 
 

@@ -108,7 +108,7 @@ def _split_of_columns(node: Apply | Map, lying: Any) -> tuple[tuple[str, ...], A
 def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:
     """A contraction where an index is summed, else a broadcast product that XLA can fuse."""
     if node.summed or any(len(set(index)) < len(index) for index in node.indices):
-        if _both_read_down(node):
+        if node.both_read_down:
             return _product_of_columns(node, *operands)
         pairs = [x for pair in zip(operands, node.indices, strict=True) for x in pair]
         return jnp.einsum(*pairs, node.output)
@@ -120,25 +120,6 @@ def _contract(node: Contract, operands: Sequence[jax.Array]) -> jax.Array:
     return jnp.broadcast_to(result, node.shape)
 
 
-def _both_read_down(node: Contract) -> bool:
-    """Whether this is `Aᵀ B`, rows summed in both operands: matrices not tall, or a batch."""
-    if len(node.indices) != 2 or any(len(set(index)) < len(index) for index in node.indices):
-        return False
-    batch = _batch(node)
-    rows, columns = ([n for n in index if n not in batch] for index in node.indices)
-    if len(rows) != 2 or len(columns) != 2 or rows[0] != columns[0]:
-        return False
-    (a, m), (_, n) = rows, columns
-    wide = node.extents[a] <= max(node.extents[m], node.extents[n])
-    return node.output == (*batch, m, n) and (wide or bool(batch))
-
-
-def _batch(node: Contract) -> list[int]:
-    """The indices that two operands share and the output keeps."""
-    left, right = node.indices
-    return [n for n in left if n in right and n in node.output]
-
-
 def _product_of_columns(node: Contract, left: jax.Array, right: jax.Array) -> jax.Array:
     """`Aᵀ B`, with the left operand turned first.
 
@@ -148,10 +129,9 @@ def _product_of_columns(node: Contract, left: jax.Array, right: jax.Array) -> ja
     small ones 1.1 to 2.5 times.
     """
     first, second = node.indices
-    batch = _batch(node)
     summed = next(n for n in first if n not in node.output)
     sums = ((first.index(summed),), (second.index(summed),))
-    alike = ([*map(first.index, batch)], [*map(second.index, batch)])
+    alike = ([*map(first.index, node.batch)], [*map(second.index, node.batch)])
     product = lax.dot_general(lax.expand_dims(left, (left.ndim,)), right, (sums, alike))
     return lax.squeeze(product, (product.ndim - 2,))
 

@@ -1,17 +1,16 @@
 """Reads a linear program: each equation becomes edges of the graph, by its rule or as an operator.
 
-Calls are read as if their body stood in their place, short scans as their steps one by one. Only
-this module, `layouts.rules` and `layouts.counting` read jaxprs.
+Calls are read as if their body stood in their place, short scans as their steps one by one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 from layouts.algebra import entry, identity, tied_axes, transpose
 from layouts.counting import count_equation, count_jaxpr, inner_jaxprs, primitives
@@ -22,23 +21,10 @@ from layouts.rules import RULES, Equation, LocalJacobians
 from layouts.rules.equation import Operand
 from layouts.rules.operators import opaque, partial
 from layouts.terms import Terms
+from layouts.walking import bind, inlined, is_short_loop, opened, unrolled, walk
 
-# Calls that are read as if their body stood in their place, with the parameter that holds it.
-INLINED = {
-    "checkpoint": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "remat": "jaxpr",
-    "remat2": "jaxpr",
-}
-
-# A scan is read step by step up to this many steps, and this many equations in all.
+# A scan is read step by step up to this many steps.
 MOST_STEPS = 16
-MOST_EQUATIONS = 256
 
 
 def read(
@@ -158,24 +144,25 @@ class _Reader:
         """Read a jaxpr's equations; returns what its outputs are."""
         return walk(jaxpr, constants, arguments, self.step, _literal)
 
-    def body(self, closed: Any, arguments: Sequence[Value]) -> list[Value]:
-        """Read a jaxpr, closed or not, in the place where it is called."""
-        constants = [Known(const) for const in getattr(closed, "consts", ())]
-        return self.read(getattr(closed, "jaxpr", closed), constants, arguments)
+    def body(
+        self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Value]
+    ) -> list[Value]:
+        """Read a jaxpr in the place where it is called."""
+        return self.read(jaxpr, [Known(constant) for constant in constants], arguments)
 
     def step(self, equation: JaxprEqn, operands: Sequence[Value]) -> Sequence[Value]:
         """Read one equation: run it, read its body, or make edges of it."""
         name, params = equation.primitive.name, equation.params
         if all(isinstance(operand, Known) for operand in operands):
             return [Known(v) for v in bind(equation, [o.value for o in operands])]  # type: ignore[union-attr]
-        if name in INLINED and INLINED[name] in params:
-            return self.body(params[INLINED[name]], operands)
-        if name == "scan" and _short(params):
+        if called := inlined(equation):
+            return self.body(*called, operands)
+        if is_short_loop(equation, MOST_STEPS):
             return self.scan(equation, operands)
         if name == "cond" and _decided(operands[0]):
             branches = params["branches"]
             chosen = int(np.clip(operands[0].value, 0, len(branches) - 1))  # type: ignore[union-attr]
-            return self.body(branches[chosen], operands[1:])
+            return self.body(*opened(branches[chosen]), operands[1:])
         return self.edges(equation, operands)
 
     def edges(self, equation: JaxprEqn, operands: Sequence[Value]) -> Sequence[Vertex]:
@@ -236,20 +223,7 @@ class _Reader:
 
     def scan(self, equation: JaxprEqn, operands: Sequence[Value]) -> list[Value]:
         """Read a scan as its steps, each with its entry of what is scanned over."""
-        params = equation.params
-        body = getattr(params["jaxpr"], "jaxpr", params["jaxpr"])
-        carried = sum(map(_same_rank, equation.outvars, body.outvars))
-        fixed = sum(map(_same_rank, equation.invars, body.invars)) - carried
-        constants, scanned = operands[:fixed], operands[fixed + carried :]
-        carry = list(operands[fixed : fixed + carried])
-        steps = range(params["length"])
-        stacked: dict[int, list[Value]] = {}
-        for step in steps[::-1] if params["reverse"] else steps:
-            entries = [self.entry(operand, step) for operand in scanned]
-            results = self.body(params["jaxpr"], [*constants, *carry, *entries])
-            carry, stacked[step] = results[: len(carry)], results[len(carry) :]
-        columns = zip(*(stacked[step] for step in steps), strict=True)
-        return [*carry, *(self.stack(list(column)) for column in columns)]
+        return unrolled(equation, operands, self.body, self.entry, self.stack)
 
     def entry(self, operand: Value, step: int) -> Value:
         """`x[step]`, along the first axis."""
@@ -300,51 +274,6 @@ def _literal(atom: Literal) -> Known:
     return Known(value, None, number if np.ndim(number) == 0 else None)
 
 
-def walk(
-    jaxpr: Jaxpr,
-    constants: Sequence[Any],
-    arguments: Sequence[Any],
-    step: Callable[[JaxprEqn, list[Any]], Sequence[Any]],
-    literal: Callable[[Literal], Any] = lambda atom: atom.val,
-) -> list[Any]:
-    """Go through a jaxpr's equations in their order, whatever stands for its variables.
-
-    Args:
-        jaxpr: the program.
-        constants: what stands for the arrays that it holds.
-        arguments: what stands for its inputs.
-        step: makes of an equation, and what stands for its operands, what stands for its results.
-        literal: makes what stands for a number in the program.
-
-    Returns:
-        What stands for its outputs.
-
-    Example:
-        >>> closed = jax.make_jaxpr(lambda x: 2.0 * x + 1.0)(3.0)
-        >>> (result,) = walk(closed.jaxpr, closed.consts, [3.0], bind)
-        >>> float(result)
-        7.0
-    """
-    known: dict[Var, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
-    known.update(zip(jaxpr.invars, arguments, strict=True))
-
-    def lookup(atom: Any) -> Any:
-        return literal(atom) if isinstance(atom, Literal) else known[atom]
-
-    for equation in jaxpr.eqns:
-        operands = [lookup(atom) for atom in equation.invars]
-        known.update(zip(equation.outvars, step(equation, operands), strict=True))
-    return [lookup(atom) for atom in jaxpr.outvars]
-
-
-def bind(equation: JaxprEqn, values: Sequence[Any]) -> list[jax.Array]:
-    """Run one equation."""
-    params = equation.primitive.get_bind_params(equation.params)
-    result = equation.primitive.bind(*values, **params)
-    # Of some primitives JAX gives the results in a tree of its own.
-    return list(result) if equation.primitive.multiple_results else [result]
-
-
 def _directions(equation: JaxprEqn) -> tuple[str, ...]:
     """JAX only pulls cotangents through a custom_vjp, and only pushes tangents through a while."""
     inside = {equation.primitive.name}
@@ -353,18 +282,6 @@ def _directions(equation: JaxprEqn) -> tuple[str, ...]:
     if "custom_lin" in inside:
         return ("pull",)
     return ("push",) if "while" in inside else ("push", "pull")
-
-
-def _short(params: Any) -> bool:
-    """Whether a scan is read step by step."""
-    body = getattr(params["jaxpr"], "jaxpr", params["jaxpr"])
-    equations = params["length"] * len(body.eqns)
-    return 0 < params["length"] <= MOST_STEPS and equations <= MOST_EQUATIONS
-
-
-def _same_rank(outside: Any, inside: Any) -> bool:
-    """Whether a scan hands a value over whole: what is scanned has one axis more outside."""
-    return len(outside.aval.shape) == len(inside.aval.shape)
 
 
 def _decided(predicate: Value) -> bool:
@@ -387,7 +304,8 @@ def _left_alone(equation: JaxprEqn, operands: Sequence[Value]) -> dict[int, int]
     first, reader = counts.matvec + counts.vecmat, _Reader([])
     source = reader.vertex(equation.invars[-1], "input")
     reader.graph.inputs = (source.number,)
-    (result,) = reader.body(jaxprs.solve, [*operands[first : first + counts.solve], source])
+    given = [*operands[first : first + counts.solve], source]
+    (result,) = reader.body(*opened(jaxprs.solve), given)
     reader.graph.outputs = (reader.output(result, equation.outvars[0]),)
     graph = reader.graph.pruned()
     (terms,) = Elimination(graph).run(graph.intermediates).result().values()

@@ -13,7 +13,7 @@ import jax
 from jax.errors import JAXIndexError, JAXTypeError
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, jaxpr_as_fun
 
-from layouts.reader import INLINED, walk
+from layouts.walking import inlined, walk
 
 # What makes an array of one number of such arrays and numbers.
 REPEATING = {
@@ -118,11 +118,9 @@ def repeating(jaxpr: Jaxpr, arguments: Sequence[bool]) -> list[bool]:
     """
 
     def step(equation: JaxprEqn, operands: Sequence[bool]) -> Sequence[bool]:
-        name, params = equation.primitive.name, equation.params
-        if name in INLINED and INLINED[name] in params:
-            body = params[INLINED[name]]
-            return repeating(getattr(body, "jaxpr", body), operands)
-        same = name in REPEATING and all(operands)
+        if called := inlined(equation):
+            return repeating(called[0], operands)
+        same = equation.primitive.name in REPEATING and all(operands)
         return [same or _is_number(var) for var in equation.outvars]
 
     constants = list(map(_is_number, jaxpr.constvars))

@@ -16,8 +16,9 @@ from layouts.errors import LayoutError
 from layouts.linearize import Linearized
 from layouts.mesh.devices import across_devices
 from layouts.mesh.sharding import Sharded
+from layouts.nodes import Contract
 from layouts.plan import Plan, Results, choose, roots
-from layouts.program import count_stored
+from layouts.program import count_stored, schedule
 
 
 def jacobian(
@@ -51,7 +52,8 @@ def jacobian(
             labels that it carries.
 
     Planned is what `layouts.cost(fun)` says; but where the plan, written densely, would store so
-    many small arrays that JAX's own program is expected to be quicker, that is applied.
+    many small arrays that JAX's own program is expected to be quicker, that is applied, and so it
+    is for a single row or column, as of a gradient, where a plan multiplies hardly less.
 
     Without `out_sharding`, the Jacobian by an input that is split over devices is split
     likewise along its columns, where the sharding can be seen (outside `jit`, or on explicit mesh
@@ -138,7 +140,8 @@ def _differentiate(
 def _sooner(linearized: Linearized, plan: Plan, results: Results) -> tuple[Linearized, Results]:
     """What gives the dense result sooner: the plan, or the function applied as a whole."""
     stored = count_stored(roots(results))
-    planned = Work(plan.cost.multiplications, plan.cost.moved_bytes, stored)
+    turning = any(isinstance(n, Contract) and n.both_read_down for n in schedule(roots(results))[0])
+    planned = Work(plan.cost.multiplications, plan.cost.moved_bytes, stored, turning)
     if not takes_longer(linearized.graph, planned, linearized.work):
         return linearized, results
     graph, residuals = linearized.whole()

@@ -48,10 +48,10 @@ PURE = [
 ]
 READERS = {
     "layouts.reader",
+    "layouts.walking",
     "layouts.counting",
     "layouts.custom_rules",
     "layouts.derivation.tracing",
-    "layouts.derivation.unrolling",
     "layouts.doctor.primal",
     "layouts.doctor.listing",
     "layouts.mesh.evaluating",

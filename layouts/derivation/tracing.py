@@ -15,9 +15,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-from layouts.derivation.unrolling import is_short, unrolled
 from layouts.derivation.vertices import Program, Vertex
 from layouts.errors import LayoutError
 from layouts.formulas.tree import Call, Formula, Name
@@ -29,13 +30,18 @@ from layouts.naming.residuals import familiar
 from layouts.naming.step import CARRIED
 from layouts.naming.units import unit_of
 from layouts.naming.written import is_open, open_parts, written
-from layouts.reader import bind, walk
 from layouts.show.value import Value, is_call
 from layouts.show.values import Values
+from layouts.walking import bind, is_short_loop, unrolled, walk
 
 # Functions of which both sides have names: what goes in is z1, what comes out a1.
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "gelu", "silu", "softplus", "elu", "erf")
 ALONG_AN_AXIS = ("softmax", "log_softmax")
+
+# A loop is written out, `a2 = tanh(W a1 + U x2)`, up to so many steps.
+MOST_STEPS = 32
+# What a loop hands on from step to step has a name, if it has so many steps.
+LEAST_NAMED = 3
 
 
 def trace(
@@ -96,8 +102,9 @@ def _inlined(fun: Callable) -> Callable:
         whole = unit_of(equation, derived=True) or name_of(equation)
         if body and not (whole or _solves(body.jaxpr)):
             return run(body.jaxpr, body.consts, operands)
-        if is_short(equation):
-            return unrolled(equation, operands, run)
+        if is_short_loop(equation, MOST_STEPS):
+            few = equation.params["length"] < LEAST_NAMED
+            return unrolled(equation, operands, run, _entry, jnp.stack, list if few else _named)
         return bind(equation, operands)
 
     def inlined(*leaves: Any) -> Any:
@@ -105,6 +112,20 @@ def _inlined(fun: Callable) -> Callable:
         return run(closed.jaxpr, closed.consts, leaves)[0]
 
     return inlined
+
+
+def _entry(array: Any, step: int) -> Any:
+    return lax.index_in_dim(array, step, keepdims=False)
+
+
+def _named(arrays: list[Any]) -> list[Any]:
+    """What is handed on in a loop, marked as something to name."""
+    return [
+        checkpoint_name(array, CARRIED)
+        if jnp.issubdtype(jnp.result_type(array), jnp.floating)
+        else array
+        for array in arrays
+    ]
 
 
 def _solves(jaxpr: Jaxpr) -> bool:

@@ -15,7 +15,7 @@ from layouts.derivation.chain import MOST_PATHS, MOST_SUMMANDS, MOST_VERTICES, l
 from layouts.derivation.partials import Axes, Letters, itself
 from layouts.derivation.recording import Record
 from layouts.derivation.steps import Derivation
-from layouts.derivation.unrolling import MOST_STEPS
+from layouts.derivation.tracing import MOST_STEPS
 from layouts.derivation.vertices import Vertex
 from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.kronecker import kronecker_form

@@ -20,7 +20,7 @@ from layouts.doctor import plain
 from layouts.doctor.slopes import VALUES
 from layouts.naming.paper import on_paper
 from layouts.naming.units import unit_of
-from layouts.reader import bind, walk
+from layouts.walking import bind, walk
 
 # Primitives that may stand under a rule of their own, which is the primitive's.
 RULED = ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "tile")

@@ -10,7 +10,7 @@ import jax
 from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 from layouts.errors import LayoutError
-from layouts.reader import bind, walk
+from layouts.walking import bind, walk
 
 CUSTOM = "custom_vjp_call"
 # Calls that are read as if their body stood in their place, where it holds a custom_vjp.

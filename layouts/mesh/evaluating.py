@@ -13,7 +13,7 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from layouts.mesh.steps import Step
 from layouts.nodes import Indices, Leaf, Node, Reshape, Shape
-from layouts.reader import INLINED, walk
+from layouts.walking import inlined, walk
 
 _ENTRYWISE_NAMES = """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e
@@ -62,12 +62,9 @@ def evaluated(closed: ClosedJaxpr, arguments: Sequence[Leaf], first: int) -> lis
         return Leaf(shape, itemsize, (), next(free))
 
     def step(equation: JaxprEqn, operands: Sequence[Node]) -> Sequence[Node]:
-        name, params = equation.primitive.name, equation.params
-        if name in INLINED and INLINED[name] in params:
-            body = params[INLINED[name]]
-            constants = [constant(value) for value in getattr(body, "consts", ())]
-            return walk(getattr(body, "jaxpr", body), constants, operands, step, literal)
-        if name in _HANDED_ON:
+        if called := inlined(equation):
+            return walk(called[0], list(map(constant, called[1])), operands, step, literal)
+        if equation.primitive.name in _HANDED_ON:
             return list(operands)
         return [_node(equation, number, operands) for number in range(len(equation.outvars))]
 

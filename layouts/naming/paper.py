@@ -28,9 +28,9 @@ from layouts.naming.sorting import sorting
 from layouts.naming.triangles import cholesky, triangle, triangular
 from layouts.naming.units import Unit, unit_of
 from layouts.naming.windows import convolution
-from layouts.reader import bind, walk
 from layouts.show.products import einsum
 from layouts.show.values import Values
+from layouts.walking import bind, walk
 
 _CALLS = ("closed_call", "jit", "pjit")
 # What is made of indices by these is indices again, none below 0.

@@ -19,12 +19,12 @@ from layouts.naming.lookups import gather
 from layouts.naming.shaping import SHAPING, parts
 from layouts.naming.step import Step, Writer
 from layouts.naming.units import Unit, unit_of
-from layouts.reader import INLINED, walk
 from layouts.show.patterns import inverse
 from layouts.show.products import einsum
 from layouts.show.value import Value
 from layouts.show.values import Values
 from layouts.show.views import reshape
+from layouts.walking import inlined, walk
 
 # An array of whole numbers is written out up to this many.
 MOST_SHOWN = 8
@@ -95,9 +95,8 @@ def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) ->
     call = name_of(equation)
     if call is not None:
         return [write_call(Step(values, equation, operands), *call)]
-    if name in INLINED and INLINED[name] in equation.params:
-        body = equation.params[INLINED[name]]
-        return read(values, getattr(body, "jaxpr", body), getattr(body, "consts", ()), operands)
+    if called := inlined(equation):
+        return read(values, *called, operands)
     step = Step(values, equation, operands)
     if name in _PRIMITIVES:
         return [_PRIMITIVES[name](step)]

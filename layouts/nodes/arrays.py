@@ -89,6 +89,25 @@ class Contract(Node):
         return max(prod(self.extents) - self.size, 0) if self.summed else 0
 
     @property
+    def batch(self) -> Indices:
+        """The indices that two operands share and the output keeps."""
+        left, right = self.indices
+        return tuple(n for n in left if n in right and n in self.output)
+
+    @property
+    def both_read_down(self) -> bool:
+        """Whether this is `Aᵀ B`, rows summed in both operands: matrices not tall, or a batch."""
+        if len(self.indices) != 2 or any(len(set(index)) < len(index) for index in self.indices):
+            return False
+        batch = self.batch
+        rows, columns = ([n for n in index if n not in batch] for index in self.indices)
+        if len(rows) != 2 or len(columns) != 2 or rows[0] != columns[0]:
+            return False
+        (a, m), (_, n) = rows, columns
+        wide = self.extents[a] <= max(self.extents[m], self.extents[n])
+        return self.output == (*batch, m, n) and (wide or bool(batch))
+
+    @property
     def signature(self) -> tuple:
         """The index pattern."""
         return (Contract, self.indices, self.output, self.extents)
