@@ -18,9 +18,9 @@ from layouts.graph import Graph
 # with half as many some are twice as slow.
 MANY = 48
 
-# Measured on CPUs, of some 190 functions: to move so many bytes takes as long as a multiplication,
-# and to store an array as long as so many.
-BYTES, TO_STORE = 4, 8000
+# Measured on CPUs, of some 320 functions: to move so many bytes takes as long as a multiplication,
+# to store an array as long as so many, and each step, stored or not, as long as so many.
+BYTES, TO_STORE, A_STEP = 50, 8000, 1000
 
 # A gradient is a single row, and a derivative by one number a single column, which JAX's own
 # program makes with nothing to spare: a plan that multiplies hardly less is no faster, and compiles
@@ -29,7 +29,7 @@ WORTH_A_PLAN = 0.9
 
 
 class Work(NamedTuple):
-    """What a program does once: multiplications, bytes moved, and how many arrays it stores.
+    """What a program does once: multiplications, bytes moved, arrays stored, and all its steps.
 
     And whether it turns the left matrix of a product `Aᵀ B` first, which JAX's own does not.
     """
@@ -37,6 +37,7 @@ class Work(NamedTuple):
     multiplications: int
     moved_bytes: int
     stored: int
+    steps: int
     turning: bool = False
 
 
@@ -75,7 +76,7 @@ def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
 def _time(work: Work, times: int) -> int:
     """In multiplications; of an array that is stored for several columns at once, one is stored."""
     moved = work.multiplications + work.moved_bytes // BYTES
-    return times * moved + TO_STORE * work.stored
+    return times * moved + TO_STORE * work.stored + A_STEP * work.steps
 
 
 def _times(graph: Graph) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from layouts.counting import count_jaxpr, count_stored
+from layouts.counting import count_jaxpr, count_stored, primitives
 from layouts.crowding import Work, crowded, untouched
 from layouts.graph import Graph
 from layouts.reader import read, read_whole
@@ -64,6 +64,7 @@ def linearize(
 
     graph, residuals = whole() if crowded(apart) else (apart, residuals)
     once = count_jaxpr(closed.jaxpr)
-    work = Work(once.multiplications, once.moved_bytes, count_stored(closed.jaxpr))
+    steps = len(primitives(closed.jaxpr))
+    work = Work(once.multiplications, once.moved_bytes, count_stored(closed.jaxpr), steps)
     found = Linearized(value, graph, residuals, work, whole)
     return found, aux

@@ -139,9 +139,10 @@ def _differentiate(
 
 def _sooner(linearized: Linearized, plan: Plan, results: Results) -> tuple[Linearized, Results]:
     """What gives the dense result sooner: the plan, or the function applied as a whole."""
-    stored = count_stored(roots(results))
-    turning = any(isinstance(n, Contract) and n.both_read_down for n in schedule(roots(results))[0])
-    planned = Work(plan.cost.multiplications, plan.cost.moved_bytes, stored, turning)
+    steps, _ = schedule(roots(results))
+    turning = any(isinstance(step, Contract) and step.both_read_down for step in steps)
+    stored, cost = count_stored(roots(results)), plan.cost
+    planned = Work(cost.multiplications, cost.moved_bytes, stored, len(steps), turning)
     if not takes_longer(linearized.graph, planned, linearized.work):
         return linearized, results
     graph, residuals = linearized.whole()
