@@ -93,10 +93,16 @@ class Call:
         return [_dtype(self.dynamic[place]) for place in self.places]
 
     def dtype(self, value: jax.Array, place: int) -> np.dtype:
-        """A Jacobian's: its input's, as `jax.jacrev` has it; a Hessian's: its gradient's."""
+        """A Jacobian's: its input's, as `jax.jacrev` has it; a Hessian's: its gradient's.
+
+        Complex outputs of real inputs have theirs, as `jax.jacfwd` has it.
+        """
         own = _dtype(self.dynamic[place])
-        kinds = {jnp.issubdtype(dtype, jnp.complexfloating) for dtype in (value.dtype, own)}
-        return value.dtype if self.asked.second and len(kinds) == 1 else own
+        values, inputs = (
+            jnp.issubdtype(dtype, jnp.complexfloating) for dtype in (value.dtype, own)
+        )
+        of_output = values == inputs if self.asked.second else values > inputs
+        return value.dtype if of_output else own
 
     @property
     def of_complex(self) -> bool:
@@ -190,8 +196,13 @@ class Call:
         return (flat, aux) if has_aux else flat
 
     def accepts(self, value: Sequence[jax.Array]) -> bool:
-        """Whether JAX differentiates outputs of these dtypes."""
-        kind = jnp.complexfloating if self.asked.holomorphic else jnp.floating
+        """Whether JAX differentiates outputs of these dtypes: forward by `jacfwd`, else `jacrev`.
+
+        Pushed, real inputs may go to complex outputs.
+        """
+        pushed = self.asked.order == "forward" and not self.asked.second and not self.of_complex
+        real = jnp.inexact if pushed else jnp.floating
+        kind = jnp.complexfloating if self.asked.holomorphic else real
         return all(jnp.issubdtype(leaf.dtype, kind) for leaf in value)
 
     def leaves(

@@ -5,7 +5,7 @@ has many terms that store little, all of them added up at every entry. An explic
 associative scan, a long unrolled loop over rows do so. JAX pushes or pulls all columns through such
 a program at once, and that is what is left to do; along an axis that is never mixed (the samples of
 a batch) for all entries together. So it is with a loop of small products that structure hardly
-makes fewer. This module imports no JAX.
+makes fewer, and with the single row of a gradient. This module imports no JAX.
 """
 
 from math import prod

@@ -41,7 +41,8 @@ def jacobian(
         has_aux: `fun` returns `(output, aux)`, and so does the Jacobian.
         holomorphic: promise that a complex function is holomorphic.
         allow_int: let integer inputs stand, with a trivial Jacobian.
-        order: "auto", "forward", "reverse" or a `layouts.Plan` made for the same shapes.
+        order: "auto", "forward", "reverse" or a `layouts.Plan` made for the same shapes. As with
+            `jax.jacfwd`, outputs may be complex where inputs are real with "forward".
         structured: return `layouts.Jacobian` leaves in place of dense arrays.
         memory_limit: a budget in bytes for residuals, intermediates and the dense result together;
             where the whole would not fit, rows or columns are computed in blocks.

@@ -113,6 +113,25 @@ def test_a_real_function_of_complex_inputs():
     assert_same(J.dense(), wanted)
 
 
+TO_COMPLEX = {
+    "Fourier transform": jnp.fft.rfft,
+    "on the way and back": lambda x: {"there": jnp.exp(1j * x), "back": jnp.abs(x + 2j * x[::-1])},
+    "products": lambda x: normal(3, 5) @ jnp.tanh(normal(5, 7) * (1 + 2j) @ x),
+    "through real": lambda x: jnp.real(normal(4, 7) * 1j @ (1j * x)) * (normal(4, 7) * 1j @ x),
+}
+
+
+@pytest.mark.parametrize("name", TO_COMPLEX)
+@pytest.mark.parametrize("structured", [False, True])
+def test_complex_outputs_of_real_inputs_are_pushed_as_jacfwd_does(name, structured):
+    function, x = TO_COMPLEX[name], normal(7)
+    found = jacobian(function, order="forward", structured=structured)(x)
+    assert_same(densified(found) if structured else found, jax.jacfwd(function)(x))
+    for order in ("auto", "reverse"):
+        with pytest.raises(TypeError, match="real-valued outputs"):
+            jacobian(function, order=order)(x)
+
+
 X, N = normal(5), jnp.arange(3)
 Z = X + 1j
 WRONG = {
