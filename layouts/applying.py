@@ -175,8 +175,7 @@ def matrix(
     columns, rows = (into, out) if pushing else (out, into)
     apply = Apply((), 0, (), operator, node.direction, (place,), position, columns)
     if apply.application not in known:
-        identity = jnp.eye(columns, dtype=aval.dtype) if columns > 1 else jnp.ones((), aval.dtype)
-        ones = jnp.broadcast_to(identity, (batch, columns, columns))
+        ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
         operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
         known[apply.application] = applied(apply, [operand], names, mesh)
     result = known[apply.application][position]

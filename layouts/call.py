@@ -98,10 +98,8 @@ class Call:
         Complex outputs of real inputs have theirs, as `jax.jacfwd` has it.
         """
         own = _dtype(self.dynamic[place])
-        values, inputs = (
-            jnp.issubdtype(dtype, jnp.complexfloating) for dtype in (value.dtype, own)
-        )
-        of_output = values == inputs if self.asked.second else values > inputs
+        of, by = (jnp.issubdtype(dtype, jnp.complexfloating) for dtype in (value.dtype, own))
+        of_output = of == by if self.asked.second else of and not by
         return value.dtype if of_output else own
 
     @property

@@ -316,6 +316,27 @@ def test_a_loop_of_small_products_is_applied_as_a_whole(of, function, by_jax, sh
     assert not layouts.cost(function)(x).opaque
 
 
+def test_a_gradient_is_jaxs_own_program_where_a_plan_saves_nothing():
+    """A network's by its weights; of a sum of products the plan multiplies sums, not matrices."""
+    X, weights = normal(31, 7), [normal(7, 5), normal(5, 3)]
+
+    def network(weights):
+        return jnp.mean((jnp.tanh(X @ weights[0]) @ weights[1]) ** 2)
+
+    def products(weights):
+        return jnp.sum(X @ weights[0] @ weights[1])
+
+    def work(transform, function):
+        text = jax.jit(transform(function)).lower(weights).as_text()
+        return [text.count(f"stablehlo.{name} ") for name in ("dot_general", "multiply", "reduce")]
+
+    for function in (network, products):
+        found, wanted = jacobian(function)(weights), jax.grad(function)(weights)
+        assert_same(found, wanted)
+    assert work(jacobian, network) == work(jax.grad, network)
+    assert work(jacobian, products)[0] < work(jax.grad, products)[0]
+
+
 def test_jacobians_of_closures_under_an_outer_jacobian():
     W, x = normal(5, 3), normal(3)
 
