@@ -78,19 +78,54 @@ def _worth_looking_up(parts: Sequence[Part]) -> bool:
 
 def _added_up(parts: Sequence[Part]) -> jax.Array:
     """The sum of terms, each added at its places in zeros."""
+    shape, found = parts[0].shape, list(map(_at_places, parts))
+    groups = _grouped([at for at, _ in found], shape)
     runs: list[Placed] = []
     lists: list[Placed] = []
-    for at, entries in map(_at_places, parts):
+    for places, entries in found:
+        at = tuple(_as_one_axis(places, shape, group) for group in groups)
         whole = any(isinstance(place, slice) for place in at)
         (runs if whole else lists).append((at, entries))
     zeros = (jnp.zeros_like(part.array, shape=()) for part in parts)
-    total = jnp.broadcast_to(reduce(operator.add, zeros), parts[0].shape)
+    merged = [prod(shape[axis] for axis in group) for group in groups]
+    total = jnp.broadcast_to(reduce(operator.add, zeros), merged)
     for at, entries in runs:
         total = total.at[at].add(entries, mode="drop", unique_indices=True)
     if lists:  # all of them in one step, which compiles once
         at, entries = _one_after_another(lists)
         total = total.at[at].add(entries, mode="drop", unique_indices=len(lists) == 1)
-    return total
+    return jnp.reshape(total, shape)
+
+
+def _grouped(found: Sequence[Sequence[Any]], shape: Sequence[int]) -> list[list[int]]:
+    """The axes, as one those in a row along which every term lists its places.
+
+    Measured on CPUs: an entry is put at its place in two axes in half the time that four take. But
+    zeros along one axis alone may take twice as long: those are two axes, about equally long.
+    """
+    axes = range(len(shape))
+    listed = [not any(isinstance(at[axis], slice) for at in found) for axis in axes]
+    groups: list[list[int]] = []
+    for axis in axes:
+        if axis and listed[axis - 1] and listed[axis]:
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+    if len(groups) > 1 or len(shape) < 2:
+        return groups
+    half = min(axes[1:], key=lambda n: prod(shape[:n]) + prod(shape[n:]))
+    return [[*axes[:half]], [*axes[half:]]]
+
+
+def _as_one_axis(places: Sequence[Any], shape: Sequence[int], group: Sequence[int]) -> Any:
+    """Places along several axes as places along one; past the end where one of them is."""
+    if len(group) == 1:
+        return places[group[0]]
+    own, extents = [places[axis] for axis in group], [shape[axis] for axis in group]
+    inside = reduce(operator.and_, map(operator.lt, own, extents))
+    total = reduce(lambda count, pair: count * pair[0] + pair[1], zip(extents, own, strict=True), 0)
+    where: Any = np.where if isinstance(inside, np.ndarray) else jnp.where
+    return where(inside, total, prod(extents)).astype(np.int32)
 
 
 def _looked_up(parts: Sequence[Part]) -> jax.Array:

@@ -171,6 +171,55 @@ def test_selections_with_few_entries_are_placed_as_masks_would_write_them(kind, 
     np.testing.assert_allclose(*(slope(operands[0]) for slope in slopes), atol=1e-12)
 
 
+ROWS, COLUMNS = 16, 23
+EXTENTS = (ROWS, COLUMNS, ROWS, COLUMNS)
+ACROSS = {
+    "as they are": [Pattern((0, 1, 0, 1), EXTENTS[:2], (0, 1), 1)],
+    "shifted both ways": [
+        Pattern(
+            (0, 1, 2, 3),
+            EXTENTS,
+            (0, 1),
+            1,
+            (
+                Mask(2, (0,), 3, 1, (0, ROWS - 3), False),
+                Mask(3, (1,), -2, 1, (2, COLUMNS), False),
+            ),
+        )
+    ],
+    "columns shifted, beside as they are": [
+        Pattern((0, 1, 0, 1), EXTENTS[:2], (0, 1), -4),
+        Pattern(
+            (0, 1, 0, 2),
+            (ROWS, COLUMNS, COLUMNS),
+            (0, 1),
+            2,
+            (Mask(2, (1,), 5, 1, (0, 18), False),),
+        ),
+    ],
+    "by a table, some past the end": [
+        Pattern(
+            (0, 1, 2, 1), (ROWS, COLUMNS, ROWS), (0, 1), 3, (Mask(2, (0,), 0, 1, (0, ROWS), True),)
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ACROSS)
+def test_entries_of_matrices_are_placed_in_two_axes(kind):
+    """Places along neighbouring axes are one; what is past the end of either is left out."""
+    patterns = ACROSS[kind]
+    arrays = [normal(n, ROWS, COLUMNS) for n, _ in enumerate(patterns)]
+    tables = [jnp.arange(3, 3 + ROWS)] if kind.startswith("by a table") else []
+    wanted = node(EXTENTS, patterns, [*arrays, *tables])
+    expected = written(wanted, [*arrays, *tables], in_one_pass=True)
+    np.testing.assert_array_equal(written(wanted, [*arrays, *tables]), expected)
+    assert 100 < np.count_nonzero(expected) <= len(patterns) * ROWS * COLUMNS
+    program = str(jax.make_jaxpr(lambda *given: written(wanted, given))(*arrays, *tables))
+    (scatter,) = [line for line in program.splitlines() if "= scatter-add" in line]
+    assert f"f64[{ROWS * COLUMNS},{ROWS * COLUMNS}] = scatter-add" in scatter
+
+
 def test_terms_with_one_that_no_label_tells_are_masked():
     """Every second place: what label an odd place has is not told by a step."""
     side, values = 131, normal(0, 131)
