@@ -198,7 +198,7 @@ def _padded(
 ) -> jax.Array:
     """Zeros (or another number) before, after and between the entries of one axis."""
     config = [(low, high, between) if n == axis else (0, 0, 0) for n in range(array.ndim)]
-    return lax.pad(array, jnp.asarray(fill, array.dtype), config)
+    return lax.pad(array, lax.full_like(array, fill, shape=()), config)  # weak if the array is
 
 
 def _looked_up(node: Take, operands: Sequence[jax.Array]) -> jax.Array:
