@@ -43,6 +43,7 @@ def evaluate(
     roots: Sequence[Node],
     residuals: Sequence[jax.Array],
     shardings: Mapping[int, Sequence[Any]] | None = None,
+    dtype: Any = None,
 ) -> list[jax.Array]:
     """Compute the nodes.
 
@@ -51,6 +52,7 @@ def evaluate(
         residuals: the array for each `Leaf.index`.
         shardings: how arrays lie on a mesh, by their place in the `schedule` of the roots: one
             after another, as they are made and as they are turned then.
+        dtype: of numbers alone; without, they are weakly typed, and double where 64 bits are on.
 
     Returns:
         One array for each root.
@@ -73,7 +75,11 @@ def evaluate(
             values.append(residuals[node.index])
         elif isinstance(node, Write):
             split = _split_axes(node, _made(shardings, len(values)))
-            values.append(written(node, operands, bool(shardings), split))
+            values.append(written(node, operands, bool(shardings), split, dtype))
+        elif isinstance(node, Identity):
+            values.append(_identity(node, dtype))
+        elif isinstance(node, OneHot):
+            values.append(_one_hot(node, operands, dtype))
         elif isinstance(node, Apply):
             key = (node.application, tuple(place[id(operand)] for operand in node.operands))
             if key not in applications:
@@ -164,11 +170,9 @@ def _reshape(node: Reshape, operands: Sequence[jax.Array]) -> jax.Array:
     return jnp.reshape(operands[0], node.shape)
 
 
-def _identity(node: Identity, operands: Sequence[jax.Array]) -> jax.Array:
-    if _is_one(node):
-        return jnp.reshape(jnp.asarray(1.0), node.shape)
+def _identity(node: Identity, dtype: Any) -> jax.Array:
     extent = int(np.sqrt(node.size))
-    return number_where(jnp.eye(extent, dtype=bool).reshape(node.shape), 1)
+    return number_where(jnp.eye(extent, dtype=bool).reshape(node.shape), 1, dtype)
 
 
 def _take(node: Take, operands: Sequence[jax.Array]) -> jax.Array:
@@ -286,19 +290,17 @@ def _digit(node: Digit, operands: Sequence[jax.Array]) -> jax.Array:
     return digit % node.base if node.base else digit
 
 
-def _one_hot(node: OneHot, operands: Sequence[jax.Array]) -> jax.Array:
+def _one_hot(node: OneHot, operands: Sequence[jax.Array], dtype: Any) -> jax.Array:
     labels = tuple(range(1, len(node.shape)))
     mask = Mask(0, labels, node.start, node.step, node.window, bool(operands))
-    return number_where(relation(mask, node.shape, operands[0] if operands else None), 1)
+    return number_where(relation(mask, node.shape, operands[0] if operands else None), 1, dtype)
 
 
 _LOWERINGS: dict[type, Callable[..., jax.Array]] = {
     Add: _add,
     Contract: _contract,
     Digit: _digit,
-    Identity: _identity,
     Larger: _larger,
-    OneHot: _one_hot,
     Places: _places,
     Put: _put,
     RealPart: lambda node, operands: jnp.real(operands[0]),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +19,13 @@ class Part:
     value: jax.Array | None
     tables: tuple[jax.Array | None, ...]
     split: frozenset[int] = frozenset()  # digits that are split over a mesh
+    dtype: Any = None  # of numbers alone
 
     @cached_property
     def array(self) -> jax.Array:
         """Its array times its coefficient."""
         if self.value is None:
-            return number_where(jnp.ones((), bool), self.pattern.coefficient)
+            return number_where(jnp.ones((), bool), self.pattern.coefficient, self.dtype)
         return times(self.value, self.pattern.coefficient)
 
     @cached_property
@@ -79,7 +81,10 @@ def times(array: jax.Array, coefficient: complex) -> jax.Array:
     return -array if coefficient == -1 else array * coefficient
 
 
-def number_where(mask: jax.Array, number: complex) -> jax.Array:
-    """A number where the mask holds, else zero; weakly typed, so that it takes any dtype."""
+def number_where(mask: jax.Array, number: complex, dtype: Any = None) -> jax.Array:
+    """A number where the mask holds, else zero; without a dtype it is weak, and takes any other."""
     number = number if isinstance(number, complex) else float(number)
-    return jnp.where(mask, number, 0.0)
+    if dtype is None:
+        return jnp.where(mask, number, 0.0)
+    typed = jnp.asarray(number, jnp.result_type(dtype, number))
+    return jnp.where(mask, typed, jnp.zeros_like(typed))

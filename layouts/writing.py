@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import reduce
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,7 @@ def written(
     operands: Sequence[jax.Array],
     in_one_pass: bool = False,
     split: Collection[int] = (),
+    dtype: Any = None,
 ) -> jax.Array:
     """Write the dense array.
 
@@ -36,13 +38,14 @@ def written(
         operands: the arrays and tables of its patterns.
         in_one_pass: by masks alone, as arrays are that lie on several devices.
         split: the axes that are split over those.
+        dtype: of numbers alone; without, they are weakly typed.
     """
     arrays = iter(operands)
     alike: dict[tuple[int, ...], list[Part]] = {}
     for pattern in node.patterns:
         value = None if pattern.value is None else next(arrays)
         tables = tuple(next(arrays) if mask.table else None for mask in pattern.masks)
-        part = Part(pattern, value, tables, _leading(pattern, node.shape, split))
+        part = Part(pattern, value, tables, _leading(pattern, node.shape, split), dtype)
         alike.setdefault(part.shape, []).append(part)
     total: jax.Array | None = None
     for parts in alike.values():

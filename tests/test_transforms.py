@@ -337,6 +337,19 @@ def test_a_gradient_is_jaxs_own_program_where_a_plan_saves_nothing():
     assert work(jacobian, products)[0] < work(jax.grad, products)[0]
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_numbers_alone_are_of_the_results_dtype(dtype):
+    """With 64 bits on, arrays of ones and zeros would else be computed in double precision."""
+    x = normal(70).astype(dtype)
+    for transform, function in [
+        (jacobian, lambda x: x[1:] - x[:-1]),
+        (jacobian, lambda x: x + jnp.tanh(x).sum()),
+        (hessian, lambda x: (x[0] * x[1:]).sum()),
+    ]:
+        program = str(jax.make_jaxpr(transform(function))(x))
+        assert "f64[70" not in program and "f64[69" not in program
+
+
 def test_jacobians_of_closures_under_an_outer_jacobian():
     W, x = normal(5, 3), normal(3)
 

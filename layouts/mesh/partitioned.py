@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -186,7 +187,8 @@ def _run(program: Program, residuals: Residuals) -> list[jax.Array]:
     """Evaluate a program under the constraints on its results and on what they are made of."""
     lying = constraints(program.nodes, program.shardings)
     nodes = program.nodes if lying else once(program.nodes)
-    arrays = evaluate(nodes, residuals, lying)
+    wanted = [dtype for dtype in program.dtypes if dtype is not None]
+    arrays = evaluate(nodes, residuals, lying, jnp.result_type(*wanted) if wanted else None)
     return [
         array if dtype is None else cast(array, dtype)
         for array, dtype in zip(arrays, program.dtypes, strict=True)
