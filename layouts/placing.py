@@ -20,9 +20,9 @@ from layouts.parts import Part, expand
 from layouts.selection import moves_back
 
 # Measured on CPUs: placing is worth it where so many zeros stand for each entry, in arrays of at
-# most SMALL entries and in larger ones. Fewer do for several terms, as masks test all entries for
-# each of them: in large arrays where some test slowly (up to ten times). And fewer still do for
-# several terms whose entries stand in runs.
+# most SMALL entries and in larger ones, counted for each of several terms, as masks test them all
+# each time. Fewer do in large arrays where a mask tests slowly (up to ten times), and fewer still
+# for several terms whose entries stand in runs.
 LEAST, SMALL = 2**12, 2**18
 ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
 
@@ -59,7 +59,7 @@ def _worth_placing(parts: Sequence[Part]) -> bool:
     if whole <= SMALL:
         return ZEROS_IN_SMALL * sum(counts) <= whole * len(parts)
     slow = len(parts) > 1 and any(map(_slowly_tested, parts))
-    return (ZEROS_IN_SMALL if slow else ZEROS_IN_LARGE) * sum(counts) <= whole
+    return (ZEROS_IN_SMALL if slow else ZEROS_IN_LARGE) * sum(counts) <= whole * len(parts)
 
 
 def _worth_looking_up(parts: Sequence[Part]) -> bool:
