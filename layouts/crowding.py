@@ -8,11 +8,14 @@ a batch) for all entries together. So it is with a loop of small products that s
 makes fewer, and with the single row of a gradient. This module imports no JAX.
 """
 
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
 from layouts.algebra import tied_axes
 from layouts.graph import Graph
+from layouts.nodes import Contract, Node
+from layouts.program import Cost, count_stored, schedule
 
 # Measured on CPUs: programs with as many selections are 1 to 50 times as fast as a whole, of those
 # with half as many some are twice as slow.
@@ -39,6 +42,19 @@ class Work(NamedTuple):
     stored: int
     steps: int
     turning: bool = False
+
+
+def planned_work(cost: Cost, roots: Sequence[Node]) -> Work:
+    """What a plan does.
+
+    Args:
+        cost: of the plan.
+        roots: the nodes whose values it makes.
+    """
+    steps, place = schedule(roots)
+    turning = any(isinstance(step, Contract) and step.both_read_down for step in steps)
+    stored = count_stored(roots, steps, place)
+    return Work(cost.multiplications, cost.moved_bytes, stored, len(steps), turning)
 
 
 def crowded(graph: Graph) -> bool:

@@ -56,10 +56,9 @@ def _worth_placing(parts: Sequence[Part]) -> bool:
         return False
     if len(parts) > 1 and all(map(_runs, parts)):
         return ZEROS_BESIDE_RUNS * max(counts) <= whole
-    if whole <= SMALL:
-        return ZEROS_IN_SMALL * sum(counts) <= whole * len(parts)
     slow = len(parts) > 1 and any(map(_slowly_tested, parts))
-    return (ZEROS_IN_SMALL if slow else ZEROS_IN_LARGE) * sum(counts) <= whole * len(parts)
+    zeros = ZEROS_IN_SMALL if whole <= SMALL or slow else ZEROS_IN_LARGE
+    return zeros * sum(counts) <= whole * len(parts)
 
 
 def _worth_looking_up(parts: Sequence[Part]) -> bool:

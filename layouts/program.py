@@ -97,18 +97,22 @@ def cost(roots: Sequence[Node]) -> Cost:
     )
 
 
-def count_stored(roots: Sequence[Node]) -> int:
+def count_stored(roots: Sequence[Node], ordered: Sequence[Node], place: dict[int, int]) -> int:
     """How many arrays a program stores: what no loop over entries takes in, or is taken in by none.
+
+    Args:
+        roots: the nodes whose values are wanted.
+        ordered: their `schedule`.
+        place: and where each node stands in it.
 
     Example:
         >>> from layouts.nodes import Add, Contract
         >>> a, b = Leaf((2, 3), 4, index=0), Leaf((3, 5), 4, index=1)
         >>> twice = Add((2, 3), 4, (a,), ((0, 1),), (2,))
         >>> ab = Contract((2, 5), 4, (twice, b), ((0, 1), (1, 2)), (0, 2), (2, 3, 5))
-        >>> count_stored([ab])
+        >>> count_stored([ab], *schedule([ab]))
         2
     """
-    ordered, place = schedule(roots)
     kept = [*roots]
     for node in ordered:
         summed = isinstance(node, Contract) and node.summed

@@ -11,14 +11,12 @@ import numpy as np
 
 from layouts import budget
 from layouts.call import Asked, Call
-from layouts.crowding import Work, takes_longer
+from layouts.crowding import planned_work, takes_longer
 from layouts.errors import LayoutError
 from layouts.linearize import Linearized
 from layouts.mesh.devices import across_devices
 from layouts.mesh.sharding import Sharded
-from layouts.nodes import Contract
 from layouts.plan import Plan, Results, choose, roots
-from layouts.program import count_stored, schedule
 
 
 def jacobian(
@@ -140,10 +138,7 @@ def _differentiate(
 
 def _sooner(linearized: Linearized, plan: Plan, results: Results) -> tuple[Linearized, Results]:
     """What gives the dense result sooner: the plan, or the function applied as a whole."""
-    steps, _ = schedule(roots(results))
-    turning = any(isinstance(step, Contract) and step.both_read_down for step in steps)
-    stored, cost = count_stored(roots(results)), plan.cost
-    planned = Work(cost.multiplications, cost.moved_bytes, stored, len(steps), turning)
+    planned = planned_work(plan.cost, roots(results))
     if not takes_longer(linearized.graph, planned, linearized.work):
         return linearized, results
     graph, residuals = linearized.whole()

@@ -130,10 +130,8 @@ def unrolled(
         (6, [0, 2, 6])
     """
     params, body = equation.params, opened(equation.params["jaxpr"])
-    carried = sum(map(_same_rank, equation.outvars, body[0].outvars))
-    fixed = sum(map(_same_rank, equation.invars, body[0].invars)) - carried
-    constants, scanned = operands[:fixed], operands[fixed + carried :]
-    carry = list(operands[fixed : fixed + carried])
+    constants, carry, scanned = in_parts(equation, operands)
+    carried = len(carry)
     rows: dict[int, Sequence[Any]] = {}
     steps = range(params["length"])
     for step in steps[::-1] if params["reverse"] else steps:
@@ -143,6 +141,23 @@ def unrolled(
         carry, rows[step] = list(results[:carried]), results[carried:]
     columns = zip(*(rows[step] for step in steps), strict=True)
     return [*carry, *(stack(list(column)) for column in columns)]
+
+
+def in_parts(equation: JaxprEqn, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    """What stands for a scan's operands: constants, what is carried, and what is scanned over.
+
+    Example:
+        >>> closed = jax.make_jaxpr(lambda x: jax.lax.scan(lambda c, r: (c + r, c), 0, x))(
+        ...     jax.numpy.arange(1, 4)
+        ... )
+        >>> in_parts(closed.eqns[-1], ["first", "rows"])
+        ([], ['first'], ['rows'])
+    """
+    body, _ = opened(equation.params["jaxpr"])
+    carried = sum(map(_same_rank, equation.outvars, body.outvars))
+    fixed = sum(map(_same_rank, equation.invars, body.invars)) - carried
+    carry = operands[fixed : fixed + carried]
+    return list(operands[:fixed]), list(carry), list(operands[fixed + carried :])
 
 
 def _same_rank(outside: Any, inside: Any) -> bool:

@@ -10,7 +10,7 @@ import jax
 from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 from layouts.errors import LayoutError
-from layouts.walking import bind, walk
+from layouts.walking import bind, in_parts, opened, walk
 
 CUSTOM = "custom_vjp_call"
 # Calls that are read as if their body stood in their place, where it holds a custom_vjp.
@@ -102,10 +102,10 @@ def _run(equation: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
 
 def _body(closed: Any) -> Callable[..., list[Any]]:
     """What a call runs, as a function of its operands, under the name that it had."""
-    jaxpr = getattr(closed, "jaxpr", closed)
+    jaxpr, constants = opened(closed)
 
     def body(*operands: Any) -> list[Any]:
-        return _evaluate(jaxpr, getattr(closed, "consts", ()), operands)
+        return _evaluate(jaxpr, constants, operands)
 
     body.__name__ = getattr(jaxpr.debug_info, "func_name", None) or "custom_vjp"
     return body
@@ -114,22 +114,13 @@ def _body(closed: Any) -> Callable[..., list[Any]]:
 def _scan(equation: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
     """Run a scan: its operands are constants, what is carried, and what is scanned over."""
     params = equation.params
-    inner = getattr(params["jaxpr"], "jaxpr", params["jaxpr"])
-    carried = _whole(equation.outvars, inner.outvars)
-    fixed = _whole(equation.invars, inner.invars) - carried
+    constants, start, scanned = in_parts(equation, operands)
     body = _body(params["jaxpr"])
 
     def step(carry: Sequence[Any], entries: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        results = body(*operands[:fixed], *carry, *entries)
-        return results[:carried], results[carried:]
+        results = body(*constants, *carry, *entries)
+        return results[: len(start)], results[len(start) :]
 
-    start, scanned = list(operands[fixed : fixed + carried]), list(operands[fixed + carried :])
     options = {key: params[key] for key in ("length", "reverse", "unroll") if key in params}
     last, stacked = jax.lax.scan(step, start, scanned, **options)
     return [*last, *stacked]
-
-
-def _whole(outside: Sequence[Any], inside: Sequence[Any]) -> int:
-    """How many values a scan hands over whole: what is scanned has one axis more outside."""
-    pairs = zip(outside, inside, strict=True)
-    return sum(len(a.aval.shape) == len(b.aval.shape) for a, b in pairs)
