@@ -138,6 +138,8 @@ class Selection:
             names = zip((self.place, *self.labels), (*place, *(a for (a,) in labels)), strict=True)
             return (self.relabelled(dict(names)),)
         digits = tuple(digit for axis in labels for digit in axis)
+        if self.table is None and self.label.size == 1:
+            return self._of_one_entry(place, *(digits or (Label(1),)))
         table: Node = Reshape(sizes(digits), 4, (self.listed(),))
         found: list[Selection] = []
         below = self.place.size
@@ -147,6 +149,15 @@ class Selection:
             base = digit.size if found else 0
             node = Digit(table.shape, 4, (table,), below, base) if len(place) > 1 else table
             found.append(looked_up(digit, digits, node))
+        return tuple(found)
+
+    def _of_one_entry(self, place: Axis, label: Label) -> tuple["Selection", ...]:
+        """The digits of the place of a single entry: numbers, for which no table is needed."""
+        found, below = [], self.place.size
+        for digit in place:
+            below //= digit.size
+            start = self.start // below % digit.size
+            found.append(Selection.affine(digit, label, start, 1, self.window))
         return tuple(found)
 
 

@@ -1,5 +1,7 @@
 """Selections against their own definition: the set of (place, label) pairs where they are one."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +66,20 @@ def test_an_inverse_by_table_swaps_the_pairs(places, labels, start, step):
     assert pairs(selection.listed_inverse()) == {(n, p) for p, n in pairs(selection)}
 
 
+@given(digits=st.lists(st.integers(2, 4), min_size=1, max_size=3), place=st.integers(0, 80))
+def test_the_digits_of_the_place_of_a_single_entry_need_no_table(digits, place):
+    whole, entry = Label(math.prod(digits)), Label(1)
+    parts = tuple(map(Label, digits))
+    found = Selection.affine(whole, entry, place).split(parts, ((entry,),))
+    assert [one.place for one in found] == [*parts]
+    assert all(one.table is None and one.label is entry for one in found)
+    if place < whole.size:
+        places = np.unravel_index(place, digits)
+        assert [pairs(one) for one in found] == [{(at, 0)} for at in places]
+    else:
+        assert all(one.empty for one in found)
+
+
 def test_a_step_of_two_has_an_inverse_by_table_alone():
     assert Selection.affine(Label(7), Label(3), 0, 2).inverted() is None
 
@@ -97,6 +113,11 @@ SPARSE = {  # name: function, input shape, the most entries that may be stored
     "split": (lambda x: jnp.multiply(*jnp.split(x, 2)), (8,), 8),
     "stack": (lambda x: jnp.stack([x[0], x[2] * x[1]]), (5,), 2),
     "one entry": (lambda x: x[3] * x, (7,), 8),
+    "matrix of entries": (
+        lambda x: jnp.stack([x[0], -x[1], x[1], x[0]]).reshape(2, 2) @ x[2:],
+        (4,),
+        10,
+    ),
     "lookup": (lambda x: x[INDEX] ** 2, (5,), 12),
     "lookup of rows": (lambda x: jnp.tanh(x[INDEX]), (5, 3), 24),
     "scatter": (lambda x: jnp.zeros(5).at[INDEX].add(x) * 2, (6,), 7),
