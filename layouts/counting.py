@@ -5,7 +5,7 @@ m×k by k×n is mkn of them (XLA's flops are twice that). Transcendental functio
 data movement count nothing. Equations whose results nobody uses are left out, as XLA leaves them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from layouts.program import Cost
+from layouts.walking import in_parts, inlined, opened
 
 # What XLA does in one loop over entries with what comes before and after.
 ENTRY_BY_ENTRY = {
@@ -94,7 +95,7 @@ def count_equation(equation: JaxprEqn) -> tuple[int, int, int]:
 def count_stored(jaxpr: Jaxpr) -> int:
     """How many arrays a jaxpr stores: what no loop over entries takes in, or is taken in by none.
 
-    What `layouts.program.count_stored` counts once, an operator, is one here too.
+    `layouts.program.count_stored` counts the same of a plan.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -107,13 +108,70 @@ def count_stored(jaxpr: Jaxpr) -> int:
         if equation.primitive.name in ENTRY_BY_ENTRY:
             in_loops.update(equation.outvars)
             continue
-        name, params = equation.primitive.name, equation.params
-        bodies = [] if name in AT_ONCE else inner_jaxprs(params)
-        times = params["length"] if name == "scan" else 1
-        count += times * sum(map(count_stored, bodies)) if bodies else 1
+        count += count_stored_by(equation)
         stored.update(atom for atom in equation.invars if not isinstance(atom, Literal))
     stored.update(atom for atom in jaxpr.outvars if not isinstance(atom, Literal))
     return count + len(stored & in_loops)
+
+
+def count_stored_by(equation: JaxprEqn) -> int:
+    """How many arrays one equation stores: a loop at each of its steps those of its body."""
+    name, params = equation.primitive.name, equation.params
+    bodies = [] if name in AT_ONCE else inner_jaxprs(params)
+    times = params["length"] if name == "scan" else 1
+    return times * sum(map(count_stored, bodies)) if bodies else 1
+
+
+def loops_over_residuals(jaxpr: Jaxpr) -> set[bool]:
+    """Which ways a linear program's loops run, that read residuals and work entry by entry.
+
+    To make the residuals in a loop, to store and read them takes about as long there as what is
+    done with them: XLA makes a few kernels of such a step, or a single one of the whole loop.
+
+    Returns:
+        Whether some run in reverse, and whether some do not; nothing where any loop does more, or
+        none reads residuals.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> def powers(x):
+        ...     return jax.lax.scan(lambda y, _: (y * jnp.sin(x * y), None), x, None, length=30)[0]
+        >>> loops_over_residuals(jax.make_jaxpr(jax.linearize(powers, 1.0)[1])(1.0).jaxpr)
+        {False}
+    """
+    loops = list(_loops(jaxpr, set(jaxpr.constvars)))
+    known = any(reads for _, reads in loops)
+    entrywise = all(_is_entrywise(opened(loop.params["jaxpr"])[0]) for loop, _ in loops)
+    return {loop.params["reverse"] for loop, _ in loops} if known and entrywise else set()
+
+
+def _loops(jaxpr: Jaxpr, residuals: set[Any]) -> Iterator[tuple[JaxprEqn, bool]]:
+    """The loops, each with whether it is given an entry of a residual at each step."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            scanned = in_parts(equation, equation.invars)[2]
+            yield equation, any(_is_one_of(residuals, atom) for atom in scanned)
+        elif called := inlined(equation):
+            pairs = zip(called[0].invars, equation.invars, strict=True)
+            given = {inside for inside, atom in pairs if _is_one_of(residuals, atom)}
+            yield from _loops(called[0], given | set(called[0].constvars))
+
+
+def _is_one_of(variables: set[Any], atom: Any) -> bool:
+    return not isinstance(atom, Literal) and atom in variables
+
+
+def _is_entrywise(jaxpr: Jaxpr) -> bool:
+    """Whether all it does is done in loops over entries, by XLA for CPUs."""
+    for equation in jaxpr.eqns:
+        name, bodies = equation.primitive.name, inner_jaxprs(equation.params)
+        if name in ("concatenate", "stack") and all(prod(_shape(a)) == 1 for a in equation.invars):
+            continue  # of numbers
+        if bodies and not (inlined(equation) and all(map(_is_entrywise, bodies))):
+            return False
+        if not bodies and name not in ENTRY_BY_ENTRY | {"pad", "reduce_sum"}:
+            return False
+    return True
 
 
 def inner_jaxprs(params: Any) -> list[Jaxpr]:

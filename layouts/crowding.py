@@ -8,7 +8,7 @@ a batch) for all entries together. So it is with a loop of small products that s
 makes fewer, and with the single row of a gradient. This module imports no JAX.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -27,14 +27,15 @@ BYTES, TO_STORE, A_STEP = 50, 8000, 1000
 
 # A gradient is a single row, and a derivative by one number a single column, which JAX's own
 # program makes with nothing to spare: a plan that multiplies hardly less is no faster, and compiles
-# for longer.
+# for longer. Nor is one that takes hardly less than the function and its columns in one loop.
 WORTH_A_PLAN = 0.9
 
 
 class Work(NamedTuple):
     """What a program does once: multiplications, bytes moved, arrays stored, and all its steps.
 
-    And whether it turns the left matrix of a product `Aᵀ B` first, which JAX's own does not.
+    And whether it turns the left matrix of a product `Aᵀ B` first, which JAX's own does not; and
+    whether it is had sooner together with the function itself, whose residuals are not stored then.
     """
 
     multiplications: int
@@ -42,6 +43,7 @@ class Work(NamedTuple):
     stored: int
     steps: int
     turning: bool = False
+    jointly: bool = False
 
 
 def planned_work(cost: Cost, roots: Sequence[Node]) -> Work:
@@ -86,13 +88,27 @@ def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
     if 1 in (graph.size(graph.inputs), graph.size(graph.outputs)):
         saving = planned.multiplications <= WORTH_A_PLAN * its.multiplications
         return not (saving or planned.turning)
-    return _time(planned, 1) > _time(its, times) + TO_STORE
+    own = _time(its, times)
+    return _time(planned, 1) > (WORTH_A_PLAN * own if its.jointly else own + TO_STORE)
 
 
 def _time(work: Work, times: int) -> int:
     """In multiplications; of an array that is stored for several columns at once, one is stored."""
     moved = work.multiplications + work.moved_bytes // BYTES
     return times * moved + TO_STORE * work.stored + A_STEP * work.steps
+
+
+def pushed(graph: Graph, loops: Collection[bool]) -> bool:
+    """Whether a program of loops is to be pushed: it has fewer columns than rows, of one input.
+
+    Args:
+        graph: the program.
+        loops: which ways they run; where both, so they do in the program that pulls, and of as many
+            columns as rows neither are had sooner.
+    """
+    columns, rows = graph.size(graph.inputs), graph.size(graph.outputs)
+    fewer = columns < rows or (columns == rows and len(loops) > 1)
+    return len(graph.inputs) == 1 and len(loops) > 0 and fewer
 
 
 def _times(graph: Graph) -> int | None:

@@ -6,12 +6,13 @@ constants are the residuals. `layouts.reader` turns that program into the graph.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 
-from layouts.counting import count_jaxpr, count_stored, primitives
-from layouts.crowding import Work, crowded, untouched
+from layouts.counting import count_jaxpr, count_stored, loops_over_residuals, primitives
+from layouts.crowding import Work, crowded, pushed, untouched
 from layouts.graph import Graph
 from layouts.reader import read, read_whole
 from layouts.tracing import linear_program
@@ -26,7 +27,8 @@ class Linearized:
         graph: the graph; its inputs and outputs are the leaves in order.
         residuals: the array for each leaf of the graph's programs.
         work: what JAX's own program does that applies them all.
-        whole: makes the graph and residuals of the function as one operator.
+        whole: makes the graph and residuals of the function as one operator; where JAX's program
+            is had sooner together with the function, as one that is pushed with it.
     """
 
     value: list[jax.Array]
@@ -59,12 +61,22 @@ def linearize(
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
     apart, residuals = read(closed, [*named, *known], repeated)
 
-    def whole() -> tuple[Graph, list[jax.Array]]:
-        return read_whole(closed, untouched(apart))
+    def push(*tangents: jax.Array) -> Any:
+        return jax.jvp(function, tuple(primals), tangents, has_aux=has_aux)[1]
+
+    def whole(push: Callable[..., Any] | None = None) -> tuple[Graph, list[jax.Array]]:
+        return read_whole(closed, untouched(apart), push)
 
     graph, residuals = whole() if crowded(apart) else (apart, residuals)
     once = count_jaxpr(closed.jaxpr)
-    steps = len(primitives(closed.jaxpr))
-    work = Work(once.multiplications, once.moved_bytes, count_stored(closed.jaxpr), steps)
-    found = Linearized(value, graph, residuals, work, whole)
+    work = Work(
+        once.multiplications,
+        once.moved_bytes,
+        count_stored(closed.jaxpr),
+        len(primitives(closed.jaxpr)),
+        jointly=pushed(apart, loops_over_residuals(closed.jaxpr)),
+    )
+    found = Linearized(
+        value, graph, residuals, work, partial(whole, push if work.jointly else None)
+    )
     return found, aux

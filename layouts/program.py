@@ -119,7 +119,12 @@ def count_stored(roots: Sequence[Node], ordered: Sequence[Node], place: dict[int
         if summed or isinstance(node, Operated | Put | Write):
             kept += [node, *node.operands]
     stored = {place[id(_base(node))] for node in kept}
-    return sum(not isinstance(ordered[n], Leaf | Identity) for n in stored)
+    inside = sum(
+        node.operator.stored - 1
+        for node in _once(ordered, place)
+        if isinstance(node, Operated) and node.operator
+    )
+    return inside + sum(not isinstance(ordered[n], Leaf | Identity) for n in stored)
 
 
 def _once(ordered: Iterable[Node], place: dict[int, int]) -> list[Node]:

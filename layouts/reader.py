@@ -3,7 +3,7 @@
 Calls are read as if their body stood in their place, short scans as their steps one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 from layouts.algebra import entry, identity, tied_axes, transpose
-from layouts.counting import count_equation, count_jaxpr, inner_jaxprs, primitives
+from layouts.counting import count_equation, count_jaxpr, count_stored_by, inner_jaxprs, primitives
 from layouts.graph import Graph
 from layouts.nodes import Leaf
 from layouts.plan.elimination import Elimination
@@ -59,12 +59,15 @@ def read(
     return reader.graph.pruned(), reader.residuals
 
 
-def read_whole(closed: ClosedJaxpr, each: Mapping[int, int]) -> tuple[Graph, list[jax.Array]]:
+def read_whole(
+    closed: ClosedJaxpr, each: Mapping[int, int], push: Callable[..., Any] | None = None
+) -> tuple[Graph, list[jax.Array]]:
     """Read a linear program as one operator: what every input does to every output.
 
     Args:
         closed: the program.
         each: output axis → input axis, where these are left alone; one input and one output.
+        push: does what the program does, to tangents alone, and is run in its place.
 
     Returns:
         As `read` does; no array is a factor.
@@ -79,10 +82,9 @@ def read_whole(closed: ClosedJaxpr, each: Mapping[int, int]) -> tuple[Graph, lis
         tuple(Operand(aval.shape, aval.dtype, manual=_manual(aval)) for aval in side)
         for side in avals
     )
-    cost, both = count_jaxpr(closed.jaxpr), ("push", "pull")
-    work = cost.multiplications, cost.additions
-    function: Any = jaxpr_as_fun(closed)
-    equation = Equation("program", {}, operands, outs, reader.leaf, function, both, work)
+    cost, function = count_jaxpr(closed.jaxpr), push or jaxpr_as_fun(closed)
+    work, ways = (cost.multiplications, cost.additions), ("push",) if push else ("push", "pull")
+    equation = Equation("program", {}, operands, outs, reader.leaf, function, ways, work)
     found = partial(equation, {}, each) if each else opaque(equation, range(len(sources)))
     for key, terms in found.items():
         position, place = key if isinstance(key, tuple) else (key, 0)
@@ -218,6 +220,7 @@ class _Reader:
             apply,
             _directions(equation),
             count_equation(equation)[:2],
+            count_stored_by(equation),
             self.numbers,
         )
 

@@ -52,7 +52,8 @@ def jacobian(
 
     Planned is what `layouts.cost(fun)` says; but where the plan, written densely, would store so
     many small arrays that JAX's own program is expected to be quicker, that is applied, and so it
-    is for a single row or column, as of a gradient, where a plan multiplies hardly less.
+    is for a single row or column, as of a gradient, where a plan multiplies hardly less. Tangents
+    are pushed through long loops over entries together with the function, as `jax.jacfwd` does.
 
     Without `out_sharding`, the Jacobian by an input that is split over devices is split
     likewise along its columns, where the sharding can be seen (outside `jit`, or on explicit mesh

@@ -3,7 +3,7 @@
 import pytest
 
 from layouts.nodes import Add, Apply, Contract, Leaf, Operator, Pattern, Reshape, Write
-from layouts.program import Cost, cost, schedule
+from layouts.program import Cost, cost, count_stored, schedule
 
 
 def leaf(index, *shape, itemsize=8):
@@ -129,6 +129,14 @@ def test_a_view_takes_no_room_and_keeps_its_array_alive():
 def test_what_is_moved_is_read_and_written():
     a, b = leaf(0, 2, 3), leaf(1, 3, 5, itemsize=4)
     assert cost([matmul(a, b)]).moved_bytes == 8 * 6 + 4 * 15 + 8 * 10
+
+
+def test_a_loop_stores_its_arrays_at_each_step_once_for_all_its_results():
+    loop = Operator("scan", tuple, (), (), stored=40)
+    operand = leaf(0, 2, 15)
+    results = [Apply((2, 5, 3), 8, (operand,), loop, "push", (0,), n, 15) for n in (0, 1)]
+    assert count_stored(results, *schedule(results)) == 41
+    assert count_stored(results[:1], *schedule(results[:1])) == 40
 
 
 @pytest.mark.parametrize("wanted", [(0, 1), (0,), (1,)])

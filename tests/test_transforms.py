@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from jax.flatten_util import ravel_pytree
 
 import layouts
 from layouts import LayoutError, hessian, jacobian
@@ -314,6 +315,60 @@ def test_a_loop_of_small_products_is_applied_as_a_whole(of, function, by_jax, sh
     np.testing.assert_allclose(of(function)(x), wanted, atol=1e-12)
     np.testing.assert_allclose(of(function, structured=True)(x).dense(), wanted, atol=1e-12)
     assert not layouts.cost(function)(x).opaque
+
+
+def preys(p):
+    """Predators and preys by what they eat and are eaten: a long loop over entries."""
+    growth, eaten = p["growth"], p["eaten"]
+
+    def step(x, _):
+        x = x + 0.01 * x * (growth - (eaten * x[None]).sum(1))
+        return x, x
+
+    sizes = jax.lax.scan(step, jnp.ones(2), None, 40)[1]
+    return sizes, {"last": sizes[-1]}
+
+
+def pendulum(x):
+    def step(x, _):
+        x = x + 0.1 * jnp.stack([x[1], -jnp.sin(x[0])])
+        return x, x
+
+    return jax.lax.scan(step, x, None, 40)[1]
+
+
+def by_matrix(x):
+    step = jnp.cos(SQUARE)
+    return jax.lax.scan(lambda x, _: (jnp.tanh(step @ x),) * 2, x, None, 40)[1]
+
+
+def test_a_long_loop_over_entries_is_pushed_together_with_its_function():
+    """In one loop, as `jax.jacfwd` has it: no residuals are stored. Products stay apart."""
+    parameters = {"growth": normal(2), "eaten": 1 + normal(2, 2)}
+    together, unravel = ravel_pytree(parameters)
+
+    def flat(p):
+        return preys(unravel(p))[0]
+
+    for function, x, loops in [
+        (flat, together, 1),
+        (pendulum, normal(2), 1),
+        (by_matrix, normal(6), 2),
+    ]:
+        wanted = jax.jacfwd(function)(x)
+        assert_same(jacobian(function)(x), wanted)
+        assert_same(jacobian(function, structured=True)(x).dense(), wanted)
+        text = jax.jit(jacobian(function)).lower(x).as_text()
+        assert text.count("stablehlo.while") == loops
+    of_all, by_jax = (of(preys, has_aux=True)(parameters) for of in (jacobian, jax.jacfwd))
+    assert_same(of_all, by_jax)
+    points = normal(3, 6)
+    assert_same(jax.vmap(jacobian(flat))(points), jax.vmap(jax.jacfwd(flat))(points))
+    fitted = [
+        jax.jit(of(lambda p: (flat(p) ** 2).sum()))(together) for of in (hessian, jax.hessian)
+    ]
+    assert_same(*fitted)
+    np.testing.assert_array_equal(fitted[0], fitted[0].T)
 
 
 def test_a_gradient_is_jaxs_own_program_where_a_plan_saves_nothing():

@@ -34,6 +34,7 @@ class Operator:
             the user's own for cotangents, which need not be linear (clipped gradients).
         written: writes its matrix, the axes of the output and then of the operand, where that needs
             no products and so is sooner than applying it to an identity.
+        stored: how many arrays one application stores: a loop does so at each of its steps.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Operator:
     matrix_by: str | None = None
     no_matrix: bool = False
     written: Callable[[], Any] | None = None
+    stored: int = 1
 
     @property
     def reverse_only(self) -> bool:

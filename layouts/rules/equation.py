@@ -61,6 +61,7 @@ class Equation:
             takes, to its outputs.
         directions: the ways in which JAX can apply it: "push" (tangents), "pull" (cotangents).
         work: multiplications and additions of running it once.
+        stored: how many arrays that stores.
         numbers: by the ids of residuals that are one number in all entries: the number.
     """
 
@@ -72,6 +73,7 @@ class Equation:
     apply: Callable[..., Sequence[jax.Array]]
     directions: tuple[str, ...] = ("push", "pull")
     work: tuple[int, int] = (0, 0)
+    stored: int = 1
     numbers: Mapping[int, jax.Array] = field(default_factory=dict)
 
     @property

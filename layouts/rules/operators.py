@@ -48,6 +48,7 @@ def opaque(equation: Equation, firsts: Sequence[int]) -> dict[tuple[int, int], T
         matrix_by=_matrix_by(equation),
         no_matrix=equation.directions == ("pull",)
         or any(_is_complex(o) or o.varies for o in (*equation.operands, *equation.outs)),
+        stored=equation.stored,
     )
     found: dict[tuple[int, int], Terms] = {}
     for source, position in enumerate(linear):
@@ -135,6 +136,7 @@ def partial(
         entries,
         way,
         written=written,
+        stored=equation.stored,
     )
     shared = {*labels_of(out)} & {*labels_of(into)}
     apart = [label for label in labels_of(out) + labels_of(into) if label not in shared]
