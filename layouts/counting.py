@@ -169,7 +169,7 @@ def _is_entrywise(jaxpr: Jaxpr) -> bool:
             continue  # of numbers
         if bodies and not (inlined(equation) and all(map(_is_entrywise, bodies))):
             return False
-        if not bodies and name not in ENTRY_BY_ENTRY | {"pad", "reduce_sum"}:
+        if not bodies and name not in ENTRY_BY_ENTRY | {"pad", "reduce_sum", "unstack"}:
             return False
     return True
 
