@@ -25,9 +25,8 @@ MANY = 48
 # to store an array as long as so many, and each step, stored or not, as long as so many.
 BYTES, TO_STORE, A_STEP = 50, 8000, 1000
 
-# A gradient is a single row, and a derivative by one number a single column, which JAX's own
-# program makes with nothing to spare: a plan that multiplies hardly less is no faster, and compiles
-# for longer. Nor is one that takes hardly less than the function and its columns in one loop.
+# A plan that takes hardly less than JAX's own program is no faster, and compiles for longer. So it is
+# with a single row, as of a gradient, or a single column, which JAX makes with nothing to spare.
 WORTH_A_PLAN = 0.9
 
 
@@ -88,8 +87,7 @@ def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
     if 1 in (graph.size(graph.inputs), graph.size(graph.outputs)):
         saving = planned.multiplications <= WORTH_A_PLAN * its.multiplications
         return not (saving or planned.turning)
-    own = _time(its, times)
-    return _time(planned, 1) > (WORTH_A_PLAN * own if its.jointly else own + TO_STORE)
+    return _time(planned, 1) > WORTH_A_PLAN * _time(its, times) + TO_STORE
 
 
 def _time(work: Work, times: int) -> int:
