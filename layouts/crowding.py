@@ -25,7 +25,7 @@ MANY = 48
 # to store an array as long as so many, and each step, stored or not, as long as so many.
 BYTES, TO_STORE, A_STEP = 50, 8000, 1000
 
-# A plan that takes hardly less than JAX's own program is no faster, and compiles for longer. So it is
+# A plan that takes hardly less than JAX's own program is no faster, and compiles for longer; so
 # with a single row, as of a gradient, or a single column, which JAX makes with nothing to spare.
 WORTH_A_PLAN = 0.9
 
