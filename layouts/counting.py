@@ -151,10 +151,11 @@ def _loops(jaxpr: Jaxpr, residuals: set[Any]) -> Iterator[tuple[JaxprEqn, bool]]
         if equation.primitive.name == "scan":
             scanned = in_parts(equation, equation.invars)[2]
             yield equation, any(_is_one_of(residuals, atom) for atom in scanned)
-        elif called := inlined(equation):
-            pairs = zip(called[0].invars, equation.invars, strict=True)
-            given = {inside for inside, atom in pairs if _is_one_of(residuals, atom)}
-            yield from _loops(called[0], given | set(called[0].constvars))
+        elif called := inlined(equation, equation.invars):
+            body, _, given = called
+            pairs = zip(body.invars, given, strict=True)
+            inside = {var for var, atom in pairs if _is_one_of(residuals, atom)}
+            yield from _loops(body, inside | set(body.constvars))
 
 
 def _is_one_of(variables: set[Any], atom: Any) -> bool:
@@ -164,12 +165,13 @@ def _is_one_of(variables: set[Any], atom: Any) -> bool:
 def _is_entrywise(jaxpr: Jaxpr) -> bool:
     """Whether all it does is done in loops over entries, by XLA for CPUs."""
     for equation in jaxpr.eqns:
-        name, bodies = equation.primitive.name, inner_jaxprs(equation.params)
+        name = equation.primitive.name
         if name in ("concatenate", "stack") and all(prod(_shape(a)) == 1 for a in equation.invars):
             continue  # of numbers
-        if bodies and not (inlined(equation) and all(map(_is_entrywise, bodies))):
-            return False
-        if not bodies and name not in ENTRY_BY_ENTRY | {"pad", "reduce_sum", "unstack"}:
+        if called := inlined(equation, equation.invars):
+            if not _is_entrywise(called[0]):
+                return False
+        elif name not in ENTRY_BY_ENTRY | {"pad", "reduce_sum", "unstack"}:
             return False
     return True
 

@@ -157,8 +157,8 @@ class _Reader:
         name, params = equation.primitive.name, equation.params
         if all(isinstance(operand, Known) for operand in operands):
             return [Known(v) for v in bind(equation, [o.value for o in operands])]  # type: ignore[union-attr]
-        if called := inlined(equation):
-            return self.body(*called, operands)
+        if called := inlined(equation, operands):
+            return self.body(*called)
         if is_short_loop(equation, MOST_STEPS):
             return self.scan(equation, operands)
         if name == "cond" and _decided(operands[0]):

@@ -118,8 +118,8 @@ def repeating(jaxpr: Jaxpr, arguments: Sequence[bool]) -> list[bool]:
     """
 
     def step(equation: JaxprEqn, operands: Sequence[bool]) -> Sequence[bool]:
-        if called := inlined(equation):
-            return repeating(called[0], operands)
+        if called := inlined(equation, operands):
+            return repeating(called[0], called[2])
         same = equation.primitive.name in REPEATING and all(operands)
         return [same or _is_number(var) for var in equation.outvars]
 

@@ -80,16 +80,35 @@ def opened(body: Any) -> Body:
     return getattr(body, "jaxpr", body), getattr(body, "consts", ())
 
 
-def inlined(equation: JaxprEqn) -> Body | None:
-    """The body of a call that is read as if it stood in the call's place, else None.
+def inlined(
+    equation: JaxprEqn, operands: Sequence[Any]
+) -> tuple[Jaxpr, Sequence[Any], Sequence[Any]] | None:
+    """What is read as if it stood in a call's place: its body, what that holds and is given.
+
+    Of a choice by platform it is what runs on any.
 
     Example:
         >>> closed = jax.make_jaxpr(lambda x: jax.jit(jax.lax.sin)(x) + 1.0)(3.0)
-        >>> [inlined(equation) is not None for equation in closed.eqns]
+        >>> [inlined(equation, equation.invars) is not None for equation in closed.eqns]
         [True, False]
     """
-    body = equation.params.get(INLINED.get(equation.primitive.name, ""))
-    return None if body is None else opened(body)
+    params = equation.params
+    if is_by_platform(equation):
+        return *opened(params["branches"][params["branches_platforms"].index(None)]), operands[1:]
+    body = params.get(INLINED.get(equation.primitive.name, ""))
+    return None if body is None else (*opened(body), operands)
+
+
+def is_by_platform(equation: JaxprEqn) -> bool:
+    """Whether it does the same on every platform, in other ways, of which one is for any.
+
+    Example:
+        >>> def doubled(x):
+        ...     return jax.lax.platform_dependent(x, tpu=lambda x: x + x, default=lambda x: 2 * x)
+        >>> [is_by_platform(equation) for equation in jax.make_jaxpr(doubled)(3.0).eqns]
+        [False, True]
+    """
+    return None in (equation.params.get("branches_platforms") or ())
 
 
 def is_short_loop(equation: JaxprEqn, most_steps: int) -> bool:

@@ -44,6 +44,11 @@ CALLS = {
     "custom JVP in jit": jax.jit(doubled_slope),
     "relu": jax.nn.relu,
     "named scope": jax.named_call(jnp.sin, name="wave"),
+    "by platform": jax.jit(
+        lambda x: lax.platform_dependent(x, tpu=lambda x: 2 * x, default=lambda x: x + x)
+    ),
+    # In a jitted function of JAX this is a choice by platform, too.
+    "a diagonal's gradient": jax.grad(lambda x: jnp.log(jnp.diag(x[None] * x[:, None])).sum()),
 }
 
 

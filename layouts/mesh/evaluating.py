@@ -62,8 +62,9 @@ def evaluated(closed: ClosedJaxpr, arguments: Sequence[Leaf], first: int) -> lis
         return Leaf(shape, itemsize, (), next(free))
 
     def step(equation: JaxprEqn, operands: Sequence[Node]) -> Sequence[Node]:
-        if called := inlined(equation):
-            return walk(called[0], list(map(constant, called[1])), operands, step, literal)
+        if called := inlined(equation, operands):
+            body, constants, given = called
+            return walk(body, list(map(constant, constants)), given, step, literal)
         if equation.primitive.name in _HANDED_ON:
             return list(operands)
         return [_node(equation, number, operands) for number in range(len(equation.outvars))]

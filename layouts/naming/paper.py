@@ -30,7 +30,7 @@ from layouts.naming.units import Unit, unit_of
 from layouts.naming.windows import convolution
 from layouts.show.products import einsum
 from layouts.show.values import Values
-from layouts.walking import bind, walk
+from layouts.walking import bind, is_by_platform, walk
 
 _CALLS = ("closed_call", "jit", "pjit")
 # What is made of indices by these is indices again, none below 0.
@@ -72,17 +72,12 @@ def on_paper(fun: Callable, counted: Collection[int] = (), indexed: bool = False
 
 def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
     """What a plain call runs; of a choice by platform, what runs where none is named."""
-    if _is_of_a_platform(equation):
+    if is_by_platform(equation):
         default = equation.params["branches_platforms"].index(None)
         return equation.params["branches"][default]
     if equation.primitive.name not in _CALLS or name_of(equation) is not None:
         return None
     return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
-
-
-def _is_of_a_platform(equation: JaxprEqn) -> bool:
-    """Whether it does the same on every platform, in other ways."""
-    return None in (equation.params.get("branches_platforms") or ())
 
 
 def _is_guard(equation: JaxprEqn) -> bool:
@@ -109,7 +104,7 @@ class _Paper:
             body = _body(equation)
             if self._replacement(equation) is not None or _is_guard(equation):
                 return True
-            if body is not None and (_is_of_a_platform(equation) or self.has_units(body.jaxpr)):
+            if body is not None and (is_by_platform(equation) or self.has_units(body.jaxpr)):
                 return True
         return False
 
@@ -168,7 +163,7 @@ class _Paper:
         if replacement is not None:
             return replacement(*operands)
         body = _body(equation)
-        if body is not None and _is_of_a_platform(equation):
+        if body is not None and is_by_platform(equation):
             return self.evaluate(body.jaxpr, body.consts, operands[1:])
         if body is not None and (self.has_units(body.jaxpr) or self.guards.tests):
             return self.evaluate(body.jaxpr, body.consts, operands)

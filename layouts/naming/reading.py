@@ -95,8 +95,8 @@ def _results(values: Values, equation: JaxprEqn, operands: tuple[Value, ...]) ->
     call = name_of(equation)
     if call is not None:
         return [write_call(Step(values, equation, operands), *call)]
-    if called := inlined(equation):
-        return read(values, *called, operands)
+    if called := inlined(equation, operands):
+        return read(values, *called)
     step = Step(values, equation, operands)
     if name in _PRIMITIVES:
         return [_PRIMITIVES[name](step)]
