@@ -21,6 +21,7 @@ ENTRY_BY_ENTRY = {
     *("add", "add_any", "sub", "mul", "neg", "div", "integer_pow", "square", "select_n"),
     *("convert_element_type", "copy", "real", "imag", "sin", "cos", "tanh", "exp", "log"),
     *("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "transpose", "slice", "rev"),
+    *("tile", "unstack"),
 }
 
 # What is one step, whatever is inside.
@@ -171,7 +172,7 @@ def _is_entrywise(jaxpr: Jaxpr) -> bool:
         if called := inlined(equation, equation.invars):
             if not _is_entrywise(called[0]):
                 return False
-        elif name not in ENTRY_BY_ENTRY | {"pad", "reduce_sum", "unstack"}:
+        elif name not in ENTRY_BY_ENTRY | {"pad", "reduce_sum"}:
             return False
     return True
 

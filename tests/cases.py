@@ -362,7 +362,7 @@ SHAPES = [
     Case("sum through a bridge", lambda s: jnp.broadcast_to(s, (14, 15)).reshape(210).reshape(15, 14).sum(), arrays(())),
     Case("expand and squeeze", lambda x: jnp.squeeze(x[None, :, None] * 2, 0), arrays((5,))),
     Case("repeat", lambda x: jnp.repeat(x, 3, axis=1), arrays((5, 2)), known=False),
-    Case("tile", lambda x: jnp.tile(x, (3, 2)), arrays((5, 2)), known=False),
+    Case("tile", lambda x: jnp.tile(x, (3, 2)), arrays((5, 2))),
     Case("concatenate", lambda x, y: jnp.concatenate([x, y * x[:2], x]), arrays((5, 3), (2, 3)), (0, 1), known=False),
     Case("stack", lambda x, y: jnp.stack([x, y, x * y], 1), arrays((5,), (5,)), (0, 1), known=False),
     Case("split", lambda x: [jnp.sin(part) for part in jnp.split(x, [2], 1)], arrays((3, 5)), known=False),

@@ -107,6 +107,7 @@ BY_PRIMITIVE = {
         ),
         arrays((2, 5, 3)),
     ),
+    "tile": (lambda x: lax.tile(x, (2, 3)), arrays((5, 3))),
     "transpose": (lambda x: lax.transpose(x, (2, 0, 1)), arrays((5, 3, 2))),
 }
 

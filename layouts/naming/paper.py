@@ -22,7 +22,7 @@ from layouts.naming.decomposing import decomposed, factored
 from layouts.naming.guards import Guards, has_guards
 from layouts.naming.pooling import pooled
 from layouts.naming.reading import read
-from layouts.naming.running import multiplied, running, tiled
+from layouts.naming.running import multiplied, running
 from layouts.naming.slicing import sliced
 from layouts.naming.sorting import sorting
 from layouts.naming.triangles import cholesky, triangle, triangular
@@ -312,7 +312,6 @@ _PRIMITIVES: dict[str, Callable[[JaxprEqn], Callable[..., Sequence[Any]] | None]
     "cumprod": running,
     "cumsum": running,
     "reduce_prod": multiplied,
-    "tile": tiled,
     "triangular_solve": triangular(solve),
 }
 _UNITS: dict[str, Callable[[Unit], Callable[..., Sequence[Any]]]] = {

@@ -1,4 +1,4 @@
-"""Running sums and products, products of all entries and tiles, with the derivatives on paper.
+"""Running sums and products, and products of all entries, with the derivatives on paper.
 
 JAX differentiates a product by halves of halves, which says nothing; on paper the derivative by an
 entry is the product of the others, row k of `where(a[:, None] == a, 1, x)` with `a = arange(5)`.
@@ -35,12 +35,6 @@ def multiplied(equation: JaxprEqn) -> Run | None:
     aval: Any = equation.invars[0].aval
     plain = len(aval.shape) == 1 == len(equation.params["axes"])
     return (lambda x: [prod(x)]) if plain and jnp.issubdtype(aval.dtype, jnp.floating) else None
-
-
-def tiled(equation: JaxprEqn) -> Run:
-    """What to run in place of a tiling."""
-    reps = tuple(int(times) for times in equation.params["reps"])
-    return lambda x: [tile(reps, x)]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -93,19 +87,3 @@ def _cumprod_jvp(reverse: bool, primals: Any, tangents: Any) -> Any:
         * jax.lax.cumprod(_others(x), axis=1, reverse=reverse).T
     )
     return cumprod(reverse, x), slopes @ tangents[0]
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def tile(reps: tuple[int, ...], x: jax.Array) -> jax.Array:
-    """The array again and again along its axes."""
-    return jnp.tile(x, reps)
-
-
-@tile.defjvp
-def _tile_jvp(reps: tuple[int, ...], primals: Any, tangents: Any) -> Any:
-    (tangent,) = tangents
-    shape = (1,) * (len(reps) - tangent.ndim) + tangent.shape
-    pairs = [n for pair in zip((1,) * len(shape), shape, strict=True) for n in pair]
-    every = [n for pair in zip(reps, shape, strict=True) for n in pair]
-    whole = tuple(times * extent for times, extent in zip(reps, shape, strict=True))
-    return tile(reps, *primals), jnp.broadcast_to(tangent.reshape(pairs), every).reshape(whole)

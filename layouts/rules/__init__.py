@@ -58,6 +58,7 @@ RULES: dict[str, Rule] = {
     "stack": selecting.stack,
     "unstack": selecting.unstack,
     "sub": elementwise.sub,
+    "tile": shape.tile,
     "transpose": shape.transpose,
     "triangular_solve": operators.triangular_solve,
 }

@@ -24,6 +24,13 @@ def broadcast_in_dim(equation: Equation) -> dict[int, Terms]:
     return {0: (Term(out, into),)}
 
 
+def tile(equation: Equation) -> dict[int, Terms]:
+    """`out[i] = x[i mod n]`: which copy it is, is a label on the output alone."""
+    into = fresh_axes(equation.operands[0].shape)
+    copies = fresh_axes(equation.params["reps"])
+    return {0: (Term(tuple(c + x for c, x in zip(copies, into, strict=True)), into),)}
+
+
 def reduce_sum(equation: Equation) -> dict[int, Terms]:
     """`out[i] = Σ_j x[i,j]`: a summed axis is a label on the input alone."""
     into = fresh_axes(equation.operands[0].shape)
