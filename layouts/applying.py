@@ -1,6 +1,6 @@
 """Operators applied: to batches of tangents, by transposition to cotangents, and to an identity."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -152,6 +152,7 @@ def _transposed(
 
 def matrix(
     node: Map,
+    columns: Mapping[int, int],
     known: dict[tuple, Sequence[jax.Array]],
     names: tuple[str, ...] = (),
     mesh: Any = None,
@@ -160,6 +161,8 @@ def matrix(
 
     Args:
         node: which matrix.
+        columns: the operands (outputs, where it is pulled) whose matrices are wanted, with their
+            sizes: the operator is applied to the columns of all their identities at once.
         known: what operators have made of identities so far, all their results; added to.
         names: axes of a mesh over which its columns are split, or its rows where it is pulled.
         mesh: that mesh.
@@ -170,18 +173,30 @@ def matrix(
         return jnp.reshape(operator.written(), node.shape)
     pushing = node.direction == "push"
     batch, out, into = node.sides
-    place, position = (node.source, node.target) if pushing else (node.target, node.source)
-    aval = (operator.in_avals if pushing else operator.out_avals)[place]
-    columns, rows = (into, out) if pushing else (out, into)
-    apply = Apply((), 0, (), operator, node.direction, (place,), position, columns)
+    position, rows = (node.target, out) if pushing else (node.source, into)
+    total = sum(columns.values())
+    apply = Apply((), 0, (), operator, node.direction, tuple(columns), position, total)
     if apply.application not in known:
-        ones = jnp.broadcast_to(jnp.eye(columns, dtype=aval.dtype), (batch, columns, columns))
-        operand = ones if pushing else jnp.moveaxis(ones, 1, 0)  # the identity is symmetric
-        known[apply.application] = applied(apply, [operand], names, mesh)
-    result = known[apply.application][position]
-    if pushing:
-        return jnp.reshape(result, node.shape)
-    return jnp.reshape(jnp.moveaxis(jnp.reshape(result, (columns, batch, rows)), 0, 1), node.shape)
+        known[apply.application] = applied(apply, _identities(apply, columns, batch), names, mesh)
+    first = sum(size for place, size in columns.items() if place < node.applied_to)
+    shape, axis = ((batch, rows, total), 2) if pushing else ((total, batch, rows), 0)
+    result = jnp.reshape(known[apply.application][position], shape)
+    own = lax.slice_in_dim(result, first, first + node.columns, axis=axis)
+    return jnp.reshape(own if pushing else jnp.moveaxis(own, 0, 1), node.shape)
+
+
+def _identities(node: Apply, columns: Mapping[int, int], batch: int) -> list[jax.Array]:
+    """For each operand its rows of the identity of all columns together, for each of a batch."""
+    assert node.operator is not None
+    pushing = node.direction == "push"
+    avals = node.operator.in_avals if pushing else node.operator.out_avals
+    first, operands = 0, []
+    for place, size in columns.items():
+        ones = jnp.eye(size, node.columns, first, dtype=avals[place].dtype)
+        ones = jnp.broadcast_to(ones, (batch, *ones.shape))
+        operands.append(ones if pushing else jnp.moveaxis(ones, 2, 0))
+        first += size
+    return operands
 
 
 def _fill(

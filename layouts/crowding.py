@@ -81,13 +81,12 @@ def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
         planned: what the plan does.
         its: what the program does that JAX linearises to, applied once.
     """
-    times = _times(graph)
-    if times is None or _bound(graph):
+    if _bound(graph):
         return False
     if 1 in (graph.size(graph.inputs), graph.size(graph.outputs)):
         saving = planned.multiplications <= WORTH_A_PLAN * its.multiplications
         return not (saving or planned.turning)
-    return _time(planned, 1) > WORTH_A_PLAN * _time(its, times) + TO_STORE
+    return _time(planned, 1) > WORTH_A_PLAN * _time(its, _times(graph)) + TO_STORE
 
 
 def _time(work: Work, times: int) -> int:
@@ -96,8 +95,13 @@ def _time(work: Work, times: int) -> int:
     return times * moved + TO_STORE * work.stored + A_STEP * work.steps
 
 
+def fewer(graph: Graph) -> str:
+    """The direction in which a program is applied to fewer columns: "push" or "pull"."""
+    return "push" if graph.size(graph.inputs) <= graph.size(graph.outputs) else "pull"
+
+
 def pushed(graph: Graph, loops: Collection[bool]) -> bool:
-    """Whether a program of loops is to be pushed: it has fewer columns than rows, of one input.
+    """Whether a program of loops is to be pushed: it has fewer columns than rows.
 
     Args:
         graph: the program.
@@ -105,24 +109,14 @@ def pushed(graph: Graph, loops: Collection[bool]) -> bool:
             columns as rows neither are had sooner.
     """
     columns, rows = graph.size(graph.inputs), graph.size(graph.outputs)
-    fewer = columns < rows or (columns == rows and len(loops) > 1)
-    return len(graph.inputs) == 1 and len(loops) > 0 and fewer
+    return len(loops) > 0 and (columns < rows or (columns == rows and len(loops) > 1))
 
 
-def _times(graph: Graph) -> int | None:
-    """How often a program is applied for all columns of its one input, or rows of its one output.
-
-    Once for all samples that stay apart; None where it would be applied to several one by one.
-    """
-    columns, rows = (
-        [prod(graph.shapes[n]) for n in ends] for ends in (graph.inputs, graph.outputs)
-    )
+def _times(graph: Graph) -> int:
+    """How often a program is applied for all columns or rows: once for samples that stay apart."""
+    columns, rows = graph.size(graph.inputs), graph.size(graph.outputs)
     apart = prod(graph.shapes[graph.outputs[0]][axis] for axis in untouched(graph))
-    if len(rows) == 1 and rows[0] <= min(columns):
-        return rows[0] // max(apart, 1)
-    if len(columns) == 1 and columns[0] <= min(rows):
-        return columns[0] // max(apart, 1)
-    return None
+    return min(columns, rows) // max(apart, 1)
 
 
 def _bound(graph: Graph) -> bool:

@@ -69,13 +69,14 @@ def evaluate(
     values: list[jax.Array] = []
     applications: dict[tuple, Sequence[jax.Array]] = {}
     matrices: dict[tuple, Sequence[jax.Array]] = {}
+    columns = _columns(ordered)
     for node in ordered:
         operands = [values[place[id(operand)]] for operand in node.operands]
         if isinstance(node, Leaf):
             values.append(residuals[node.index])
         elif isinstance(node, Write):
-            split = _split_axes(node, _made(shardings, len(values)))
-            values.append(written(node, operands, bool(shardings), split, dtype))
+            axes = _split_axes(node, _made(shardings, len(values)))
+            values.append(written(node, operands, bool(shardings), axes, dtype))
         elif isinstance(node, Identity):
             values.append(_identity(node, dtype))
         elif isinstance(node, OneHot):
@@ -83,12 +84,13 @@ def evaluate(
         elif isinstance(node, Apply):
             key = (node.application, tuple(place[id(operand)] for operand in node.operands))
             if key not in applications:
-                columns = _split_of_columns(node, _made(shardings, len(values)))
-                applications[key] = applied(node, operands, *columns)
+                split = _split_of_columns(node, _made(shardings, len(values)))
+                applications[key] = applied(node, operands, *split)
             values.append(jnp.reshape(applications[key][node.position], node.shape))
         elif isinstance(node, Map):
-            columns = _split_of_columns(node, _made(shardings, len(values)))
-            values.append(matrix(node, matrices, *columns))
+            split = _split_of_columns(node, _made(shardings, len(values)))
+            together = {node.applied_to: node.columns} if shardings else columns[node.application]
+            values.append(matrix(node, together, matrices, *split))
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
         for sharding in (shardings or {}).get(len(values) - 1, ()):
@@ -99,6 +101,15 @@ def evaluate(
 def _made(shardings: Mapping[int, Sequence[Any]] | None, place: int) -> Any:
     """How the array at a place of the schedule is made."""
     return next(iter((shardings or {}).get(place, ())), None)
+
+
+def _columns(ordered: Sequence[Node]) -> dict[tuple, dict[int, int]]:
+    """What each operator is applied to at once, so that its matrices are written: see `matrix`."""
+    found: dict[tuple, dict[int, int]] = {}
+    for node in ordered:
+        if isinstance(node, Map):
+            found.setdefault(node.application, {})[node.applied_to] = node.columns
+    return {key: dict(sorted(sizes.items())) for key, sizes in found.items()}
 
 
 def _split_axes(node: Node, lying: Any) -> list[int]:

@@ -6,13 +6,12 @@ constants are the residuals. `layouts.reader` turns that program into the graph.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 
 from layouts.counting import count_jaxpr, count_stored, loops_over_residuals, primitives
-from layouts.crowding import Work, crowded, pushed, untouched
+from layouts.crowding import Work, crowded, fewer, pushed, untouched
 from layouts.graph import Graph
 from layouts.reader import read, read_whole
 from layouts.tracing import linear_program
@@ -27,8 +26,7 @@ class Linearized:
         graph: the graph; its inputs and outputs are the leaves in order.
         residuals: the array for each leaf of the graph's programs.
         work: what JAX's own program does that applies them all.
-        whole: makes the graph and residuals of the function as one operator; where JAX's program
-            is had sooner together with the function, as one that is pushed with it.
+        whole: makes the graph and residuals of the function as one operator, for dense results.
     """
 
     value: list[jax.Array]
@@ -64,10 +62,13 @@ def linearize(
     def push(*tangents: jax.Array) -> Any:
         return jax.jvp(function, tuple(primals), tangents, has_aux=has_aux)[1]
 
-    def whole(push: Callable[..., Any] | None = None) -> tuple[Graph, list[jax.Array]]:
-        return read_whole(closed, untouched(apart), push)
+    def whole() -> tuple[Graph, list[jax.Array]]:
+        function = push if work.jointly else None
+        return read_whole(closed, untouched(apart), (fewer(apart),), function)
 
-    graph, residuals = whole() if crowded(apart) else (apart, residuals)
+    graph, residuals = (
+        read_whole(closed, untouched(apart)) if crowded(apart) else (apart, residuals)
+    )
     once = count_jaxpr(closed.jaxpr)
     work = Work(
         once.multiplications,
@@ -76,7 +77,4 @@ def linearize(
         len(primitives(closed.jaxpr)),
         jointly=pushed(apart, loops_over_residuals(closed.jaxpr)),
     )
-    found = Linearized(
-        value, graph, residuals, work, partial(whole, push if work.jointly else None)
-    )
-    return found, aux
+    return Linearized(value, graph, residuals, work, whole), aux

@@ -119,22 +119,25 @@ def count_stored(roots: Sequence[Node], ordered: Sequence[Node], place: dict[int
         if summed or isinstance(node, Operated | Put | Write):
             kept += [node, *node.operands]
     stored = {place[id(_base(node))] for node in kept}
-    inside = sum(
-        node.operator.stored - 1
-        for node in _once(ordered, place)
+    loops = {
+        (node.application, _operands(node, place)): node.operator.stored - 1
+        for node in ordered
         if isinstance(node, Operated) and node.operator
-    )
-    return inside + sum(not isinstance(ordered[n], Leaf | Identity) for n in stored)
+    }
+    return sum(loops.values()) + sum(not isinstance(ordered[n], Leaf | Identity) for n in stored)
 
 
 def _once(ordered: Iterable[Node], place: dict[int, int]) -> list[Node]:
     """The nodes that do work: of the results of one application only the first."""
     working: dict[Any, Node] = {}
     for node in ordered:
-        operands = tuple(place[id(operand)] for operand in node.operands)
-        key = (node.application, operands) if isinstance(node, Apply) else id(node)
+        key = (node.application, _operands(node, place)) if isinstance(node, Apply) else id(node)
         working.setdefault(key, node)
     return list(working.values())
+
+
+def _operands(node: Node, place: dict[int, int]) -> tuple[int, ...]:
+    return tuple(place[id(operand)] for operand in node.operands)
 
 
 def _base(node: Node) -> Node:

@@ -60,14 +60,18 @@ def read(
 
 
 def read_whole(
-    closed: ClosedJaxpr, each: Mapping[int, int], push: Callable[..., Any] | None = None
+    closed: ClosedJaxpr,
+    each: Mapping[int, int],
+    ways: tuple[str, ...] = ("push", "pull"),
+    function: Callable[..., Any] | None = None,
 ) -> tuple[Graph, list[jax.Array]]:
     """Read a linear program as one operator: what every input does to every output.
 
     Args:
         closed: the program.
         each: output axis → input axis, where these are left alone; one input and one output.
-        push: does what the program does, to tangents alone, and is run in its place.
+        ways: the directions in which it may be applied.
+        function: does what the program does, in these directions, and is run in its place.
 
     Returns:
         As `read` does; no array is a factor.
@@ -82,9 +86,9 @@ def read_whole(
         tuple(Operand(aval.shape, aval.dtype, manual=_manual(aval)) for aval in side)
         for side in avals
     )
-    cost, function = count_jaxpr(closed.jaxpr), push or jaxpr_as_fun(closed)
-    work, ways = (cost.multiplications, cost.additions), ("push",) if push else ("push", "pull")
-    equation = Equation("program", {}, operands, outs, reader.leaf, function, ways, work)
+    cost, run = count_jaxpr(closed.jaxpr), function or jaxpr_as_fun(closed)
+    work = cost.multiplications, cost.additions
+    equation = Equation("program", {}, operands, outs, reader.leaf, run, ways, work)
     found = partial(equation, {}, each) if each else opaque(equation, range(len(sources)))
     for key, terms in found.items():
         position, place = key if isinstance(key, tuple) else (key, 0)

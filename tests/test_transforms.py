@@ -360,6 +360,8 @@ def test_a_long_loop_over_entries_is_pushed_together_with_its_function():
         assert_same(jacobian(function, structured=True)(x).dense(), wanted)
         text = jax.jit(jacobian(function)).lower(x).as_text()
         assert text.count("stablehlo.while") == loops
+    text = jax.jit(jacobian(lambda p: preys(p)[0])).lower(parameters).as_text()
+    assert text.count("stablehlo.while") == 1
     of_all, by_jax = (of(preys, has_aux=True)(parameters) for of in (jacobian, jax.jacfwd))
     assert_same(of_all, by_jax)
     points = normal(3, 6)
@@ -369,6 +371,27 @@ def test_a_long_loop_over_entries_is_pushed_together_with_its_function():
     ]
     assert_same(*fitted)
     np.testing.assert_array_equal(fitted[0], fitted[0].T)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_all_inputs_of_a_loop_are_pushed_or_pulled_at_once(everything):
+    """By a dictionary of weights, to several outputs: one loop beside the function's own."""
+    given = jnp.sin(jnp.arange(120.0)).reshape(40, 1, 3)
+
+    def network(p):
+        def step(h, x):
+            h = jnp.tanh(0.3 * x @ p["W"] + h @ p["U"] + p["b"])
+            return h, h[:, :2]
+
+        last, rows = jax.lax.scan(step, p["h"].astype(float), given)
+        return {"last": last, "rows": rows if everything else rows[-1]}
+
+    shapes = {"W": (3, 4), "U": (4, 4), "b": (1, 4), "h": (1, 4)}
+    weights = {name: 0.4 * normal(*shape) for name, shape in shapes.items()}
+    weights["h"] = weights["h"].astype(jnp.float32)
+    assert_same(jacobian(network)(weights), jax.jacrev(network)(weights), "float32")
+    text = jax.jit(jacobian(network)).lower(weights).as_text()
+    assert text.count("stablehlo.while") == 2
 
 
 def test_a_gradient_is_jaxs_own_program_where_a_plan_saves_nothing():

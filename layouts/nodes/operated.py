@@ -76,6 +76,11 @@ class Operated(Node):
         raise NotImplementedError
 
     @property
+    def application(self) -> tuple:
+        """What nodes share, beside their operands, that one application of the operator gives."""
+        raise NotImplementedError
+
+    @property
     def multiplications(self) -> int:
         """Those of all applications; several results of one are booked once (`cost`)."""
         assert self.operator is not None
@@ -117,13 +122,26 @@ class Map(Operated):
         return min(self.operator.directions, key={"push": into, "pull": out}.__getitem__)
 
     @property
+    def applied_to(self) -> int:
+        """Which operand is pushed, or which output is pulled."""
+        return self.source if self.direction == "push" else self.target
+
+    @property
+    def application(self) -> tuple:
+        """All matrices of an operator are had by applying it once to all columns, or rows."""
+        return (id(self.operator), self.direction)
+
+    @property
+    def columns(self) -> int:
+        """To how many columns, or rows, the operator is applied."""
+        _, out, into = self.sides
+        return into if self.direction == "push" else out
+
+    @property
     def times(self) -> int:
         """Once for each column, or each row; never where the matrix is written without it."""
         assert self.operator is not None
-        if self.operator.written is not None:
-            return 0
-        _, out, into = self.sides
-        return into if self.direction == "push" else out
+        return 0 if self.operator.written is not None else self.columns
 
     @property
     def signature(self) -> tuple:
@@ -156,7 +174,7 @@ class Apply(Operated):
 
     @property
     def application(self) -> tuple:
-        """What nodes of one application share, beside their operands."""
+        """The operator, and what it is applied to."""
         return (id(self.operator), self.direction, self.present, self.columns)
 
     @property
