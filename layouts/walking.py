@@ -23,6 +23,9 @@ INLINED = {
     "remat2": "jaxpr",
 }
 
+# Platforms that are kernels within a program: what is differentiated is never lowered for them.
+OF_KERNELS = {"mosaic", "mosaic_gpu", "triton"}
+
 # A short loop has so many equations at most, those of all its steps together.
 MOST_EQUATIONS = 256
 
@@ -85,7 +88,7 @@ def inlined(
 ) -> tuple[Jaxpr, Sequence[Any], Sequence[Any]] | None:
     """What is read as if it stood in a call's place: its body, what that holds and is given.
 
-    Of a choice by platform it is what runs on any.
+    Of a choice by platform it is what runs outside kernels, where that is the same on any.
 
     Example:
         >>> closed = jax.make_jaxpr(lambda x: jax.jit(jax.lax.sin)(x) + 1.0)(3.0)
@@ -100,15 +103,21 @@ def inlined(
 
 
 def is_by_platform(equation: JaxprEqn) -> bool:
-    """Whether it does the same on every platform, in other ways, of which one is for any.
+    """Whether it is a choice by platform that is the same on any, outside kernels.
+
+    What is chosen for CPUs, say, may be another function.
 
     Example:
-        >>> def doubled(x):
-        ...     return jax.lax.platform_dependent(x, tpu=lambda x: x + x, default=lambda x: 2 * x)
-        >>> [is_by_platform(equation) for equation in jax.make_jaxpr(doubled)(3.0).eqns]
-        [False, True]
+        >>> def chosen(x, **ways):
+        ...     return jax.lax.platform_dependent(x, **ways, default=jax.lax.neg)
+        >>> for platform in ("mosaic", "cpu"):
+        ...     closed = jax.make_jaxpr(lambda x: chosen(x, **{platform: jax.lax.sin}))(3.0)
+        ...     is_by_platform(closed.eqns[-1])
+        True
+        False
     """
-    return None in (equation.params.get("branches_platforms") or ())
+    named = equation.params.get("branches_platforms") or ()
+    return None in named and all(some is None or OF_KERNELS.issuperset(some) for some in named)
 
 
 def is_short_loop(equation: JaxprEqn, most_steps: int) -> bool:

@@ -45,7 +45,7 @@ CALLS = {
     "relu": jax.nn.relu,
     "named scope": jax.named_call(jnp.sin, name="wave"),
     "by platform": jax.jit(
-        lambda x: lax.platform_dependent(x, tpu=lambda x: 2 * x, default=lambda x: x + x)
+        lambda x: lax.platform_dependent(x, mosaic=lambda x: 2 * x, default=lambda x: x + x)
     ),
     # In a jitted function of JAX this is a choice by platform, too.
     "a diagonal's gradient": jax.grad(lambda x: jnp.log(jnp.diag(x[None] * x[:, None])).sum()),
@@ -57,6 +57,16 @@ def test_calls_are_read_as_if_written_out(name):
     graph = graph_of(CALLS[name], normal(5))
     assert graph.operators == []
     assert graph.edges
+
+
+def test_a_function_may_be_another_on_each_platform():
+    def chosen(x):
+        return lax.platform_dependent(x, cpu=jnp.sin, default=jnp.cos)
+
+    x = normal(5)
+    for second, by_jax in [(layouts.jacobian, jax.jacrev), (layouts.hessian, jax.hessian)]:
+        np.testing.assert_allclose(second(chosen)(x), by_jax(chosen)(x), atol=1e-12)
+        np.testing.assert_allclose(jax.jit(second(chosen))(x), by_jax(chosen)(x), atol=1e-12)
 
 
 def test_the_value_is_the_functions_own():

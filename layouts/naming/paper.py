@@ -71,7 +71,7 @@ def on_paper(fun: Callable, counted: Collection[int] = (), indexed: bool = False
 
 
 def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
-    """What a plain call runs; of a choice by platform, what runs where none is named."""
+    """What a plain call runs; of a choice by platform, what runs on any."""
     if is_by_platform(equation):
         default = equation.params["branches_platforms"].index(None)
         return equation.params["branches"][default]
