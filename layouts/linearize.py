@@ -63,12 +63,12 @@ def linearize(
         return jax.jvp(function, tuple(primals), tangents, has_aux=has_aux)[1]
 
     def whole() -> tuple[Graph, list[jax.Array]]:
-        function = push if work.jointly else None
-        return read_whole(closed, untouched(apart), (fewer(apart),), function)
+        run = push if work.jointly else None
+        return read_whole(closed, untouched(apart), (fewer(apart),), run)
 
-    graph, residuals = (
-        read_whole(closed, untouched(apart)) if crowded(apart) else (apart, residuals)
-    )
+    graph = apart
+    if crowded(apart):
+        graph, residuals = read_whole(closed, untouched(apart))
     once = count_jaxpr(closed.jaxpr)
     work = Work(
         once.multiplications,
