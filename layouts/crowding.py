@@ -33,8 +33,7 @@ WORTH_A_PLAN = 0.9
 class Work(NamedTuple):
     """What a program does once: multiplications, bytes moved, arrays stored, and all its steps.
 
-    And whether it turns the left matrix of a product `Aᵀ B` first, which JAX's own does not; and
-    whether it is had sooner together with the function itself, whose residuals are not stored then.
+    And whether it turns the left matrix of a product `Aᵀ B` first, which JAX's own does not.
     """
 
     multiplications: int
@@ -42,7 +41,6 @@ class Work(NamedTuple):
     stored: int
     steps: int
     turning: bool = False
-    jointly: bool = False
 
 
 def planned_work(cost: Cost, roots: Sequence[Node]) -> Work:

@@ -63,7 +63,8 @@ def linearize(
         return jax.jvp(function, tuple(primals), tangents, has_aux=has_aux)[1]
 
     def whole() -> tuple[Graph, list[jax.Array]]:
-        run = push if work.jointly else None
+        together = pushed(apart, loops_over_residuals(closed.jaxpr))
+        run = push if together else None
         return read_whole(closed, untouched(apart), (fewer(apart),), run)
 
     graph = apart
@@ -75,6 +76,5 @@ def linearize(
         once.moved_bytes,
         count_stored(closed.jaxpr),
         len(primitives(closed.jaxpr)),
-        jointly=pushed(apart, loops_over_residuals(closed.jaxpr)),
     )
     return Linearized(value, graph, residuals, work, whole), aux

@@ -22,7 +22,7 @@ def schedule(roots: Iterable[Node]) -> tuple[list[Node], dict[int, int]]:
     place: dict[int, int] = {}
     known: dict[tuple, int] = {}
     for node in _postorder(roots):
-        key = (node.signature, tuple(place[id(operand)] for operand in node.operands))
+        key = (node.signature, _operands(node, place))
         if key not in known:
             known[key] = len(ordered)
             ordered.append(node)

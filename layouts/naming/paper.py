@@ -30,7 +30,7 @@ from layouts.naming.units import Unit, unit_of
 from layouts.naming.windows import convolution
 from layouts.show.products import einsum
 from layouts.show.values import Values
-from layouts.walking import bind, is_by_platform, walk
+from layouts.walking import bind, inlined, is_by_platform, walk
 
 _CALLS = ("closed_call", "jit", "pjit")
 # What is made of indices by these is indices again, none below 0.
@@ -71,10 +71,7 @@ def on_paper(fun: Callable, counted: Collection[int] = (), indexed: bool = False
 
 
 def _body(equation: JaxprEqn) -> ClosedJaxpr | None:
-    """What a plain call runs; of a choice by platform, what runs on any."""
-    if is_by_platform(equation):
-        default = equation.params["branches_platforms"].index(None)
-        return equation.params["branches"][default]
+    """What a plain call runs."""
     if equation.primitive.name not in _CALLS or name_of(equation) is not None:
         return None
     return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
@@ -104,7 +101,7 @@ class _Paper:
             body = _body(equation)
             if self._replacement(equation) is not None or _is_guard(equation):
                 return True
-            if body is not None and (is_by_platform(equation) or self.has_units(body.jaxpr)):
+            if is_by_platform(equation) or (body is not None and self.has_units(body.jaxpr)):
                 return True
         return False
 
@@ -162,9 +159,9 @@ class _Paper:
         replacement = self._replacement(equation)
         if replacement is not None:
             return replacement(*operands)
+        if is_by_platform(equation) and (called := inlined(equation, operands)):
+            return self.evaluate(*called)
         body = _body(equation)
-        if body is not None and is_by_platform(equation):
-            return self.evaluate(body.jaxpr, body.consts, operands[1:])
         if body is not None and (self.has_units(body.jaxpr) or self.guards.tests):
             return self.evaluate(body.jaxpr, body.consts, operands)
         return bind(equation, operands)
