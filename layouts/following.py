@@ -112,14 +112,13 @@ def _source(
     for s in sorted(selections, key=lambda s: s.table is not None):
         if s.place not in kept:
             return s, s
-    for s in selections:
-        if s.label in kept or s.label.size == 1 or s.table is not None:
-            continue
-        inverse = s.inverted()
-        if inverse is None and sum(s.label in other.labels for other in selections) > 1:
-            inverse = s.listed_inverse()
-        if inverse is not None:
+    summed = [s for s in selections if s.table is None and s.label not in kept and s.label.size > 1]
+    for s in summed:
+        if inverse := s.inverted():
             return inverse, s
+    for s in summed:
+        if sum(s.label in other.labels for other in selections) > 1:
+            return s.listed_inverse(), s
     return None
 
 
@@ -150,7 +149,18 @@ def _replaced(by: Selection, source: Selection, state: State) -> State:
     if not (new or by.total or any(by.place in f.labels for f in factors)):
         factors.append(_ones((by.place,)))
     factors = [_take(f, by) if by.place in f.labels else f for f in factors]
-    return factors, selections + new
+    for s in new:
+        (factors.extend(_of_itself(s)) if s.place in s.labels else selections.append(s))
+    return factors, selections
+
+
+def _of_itself(s: Selection) -> list[Factor]:
+    """A label that is its own place, of a diagonal and that read back: ones where that holds."""
+    if s.same:
+        return []
+    place = Label(s.place.size)
+    ends = (place, s.place)
+    return [one_hot(replace(s, place=place)), Factor(Identity(sizes(ends), 4), ends)]
 
 
 def _distinct(selections: Sequence[Selection], kept: set[Label]) -> list[Selection]:

@@ -55,9 +55,10 @@ def linearize(
     Returns:
         The value, the graph and the residuals; and the auxiliary output, or None.
     """
-    value, closed, aux, repeated = linear_program(function, primals, has_aux)
+    given = [array for array, _ in known]
+    value, closed, aux, told = linear_program(function, primals, has_aux, given)
     named = [(primal, name) for primal, name in zip(primals, names, strict=False) if name]
-    apart, residuals = read(closed, [*named, *known], repeated)
+    apart, residuals = read(closed, [*named, *known], told)
 
     def push(*tangents: jax.Array) -> Any:
         return jax.jvp(function, tuple(primals), tangents, has_aux=has_aux)[1]

@@ -14,6 +14,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 from layouts.algebra import entry, identity, tied_axes, transpose
 from layouts.counting import count_equation, count_jaxpr, count_stored_by, inner_jaxprs, primitives
+from layouts.folding import Entries, entries_of, folded
 from layouts.graph import Graph
 from layouts.nodes import Leaf
 from layouts.plan.elimination import Elimination
@@ -21,6 +22,7 @@ from layouts.rules import RULES, Equation, LocalJacobians
 from layouts.rules.equation import Operand
 from layouts.rules.operators import opaque, partial
 from layouts.terms import Terms
+from layouts.tracing import Told
 from layouts.walking import bind, inlined, is_short_loop, opened, unrolled, walk
 
 # A scan is read step by step up to this many steps.
@@ -30,24 +32,28 @@ MOST_STEPS = 16
 def read(
     closed: ClosedJaxpr,
     named: Sequence[tuple[Any, str]] = (),
-    repeated: Sequence[bool] = (),
+    told: Sequence[Told] = (),
 ) -> tuple[Graph, list[jax.Array]]:
     """Read a linear program.
 
     Args:
         closed: the program; its constants are the residuals.
         named: arrays that formulas call by a name.
-        repeated: which constants are one number in all entries.
+        told: what is known of each constant.
 
     Returns:
         The graph of local Jacobians and the array for each of its leaves.
     """
     reader = _Reader(list(named))
-    for array, same in zip(closed.consts, repeated, strict=False):
-        if same and array.size > 1:
+    told = told or [Told() for _ in closed.consts]
+    for array, known in zip(closed.consts, told, strict=True):
+        if known.repeated and array.size > 1:
             reader.numbers[id(array)] = array[(0,) * array.ndim]
     sources = [reader.vertex(var, "input") for var in closed.jaxpr.invars]
-    constants = [Known(const, reader.name_of(const)) for const in closed.consts]
+    constants = [
+        Known(const, reader.name_of(const), entries=known.entries)
+        for const, known in zip(closed.consts, told, strict=True)
+    ]
     reader.graph.inputs = tuple(source.number for source in sources)
     results = reader.read(closed.jaxpr, constants, sources)
     reader.graph.outputs = tuple(
@@ -98,11 +104,19 @@ def read_whole(
 
 @dataclass(frozen=True)
 class Known:
-    """A value that does not depend on the inputs differentiated by: a residual."""
+    """A value that does not depend on the inputs differentiated by: a residual.
+
+    Attributes:
+        value: the array.
+        name: what formulas call it.
+        number: the Python number, of a literal.
+        entries: those that the program spells out.
+    """
 
     value: Any
     name: str | None = None
     number: complex | None = None
+    entries: Entries = None
 
 
 @dataclass(frozen=True)
@@ -154,13 +168,17 @@ class _Reader:
         self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Value]
     ) -> list[Value]:
         """Read a jaxpr in the place where it is called."""
-        return self.read(jaxpr, [Known(constant) for constant in constants], arguments)
+        known = [Known(constant, entries=entries_of(constant)) for constant in constants]
+        return self.read(jaxpr, known, arguments)
 
     def step(self, equation: JaxprEqn, operands: Sequence[Value]) -> Sequence[Value]:
         """Read one equation: run it, read its body, or make edges of it."""
         name, params = equation.primitive.name, equation.params
-        if all(isinstance(operand, Known) for operand in operands):
-            return [Known(v) for v in bind(equation, [o.value for o in operands])]  # type: ignore[union-attr]
+        known = [operand for operand in operands if isinstance(operand, Known)]
+        if len(known) == len(operands):
+            values = bind(equation, [operand.value for operand in known])
+            entries = folded(equation, [operand.entries for operand in known])
+            return [Known(v, entries=some) for v, some in zip(values, entries, strict=True)]
         if called := inlined(equation, operands):
             return self.body(*called)
         if is_short_loop(equation, MOST_STEPS):
@@ -204,7 +222,13 @@ class _Reader:
             known = operand if isinstance(operand, Known) else Known(None)
             seen.append(
                 Operand(
-                    aval.shape, aval.dtype, known.value, known.number, known.name, _manual(aval)
+                    aval.shape,
+                    aval.dtype,
+                    known.value,
+                    known.number,
+                    known.name,
+                    _manual(aval),
+                    known.entries,
                 )
             )
         outs: list[Any] = [var.aval for var in equation.outvars]
@@ -235,7 +259,8 @@ class _Reader:
     def entry(self, operand: Value, step: int) -> Value:
         """`x[step]`, along the first axis."""
         if isinstance(operand, Known):
-            return Known(operand.value[step])
+            entries = None if operand.entries is None else operand.entries[step]
+            return Known(operand.value[step], entries=entries)
         shape = self.graph.shapes[operand.number]
         result = self._like(operand, shape[1:], "slice")
         if 0 not in shape:
@@ -278,7 +303,7 @@ def _literal(atom: Literal) -> Known:
     number = atom.val.item() if np.ndim(atom.val) == 0 and hasattr(atom.val, "item") else atom.val
     aval: Any = atom.aval
     value = np.asarray(atom.val, dtype=aval.dtype)
-    return Known(value, None, number if np.ndim(number) == 0 else None)
+    return Known(value, None, number if np.ndim(number) == 0 else None, entries_of(value))
 
 
 def _directions(equation: JaxprEqn) -> tuple[str, ...]:

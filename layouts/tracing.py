@@ -1,18 +1,24 @@
-"""From a function to its linear program, and which of its residuals are one number repeated.
+"""From a function to its linear program, and what is known of its residuals before there are any.
 
 A mean hands the same cotangent to every entry, and JAX keeps it as an array like any other. As a
 number it is multiplied in where that is cheapest. It matters for another reason too: where XLA for
 CPUs (jaxlib 0.10.2 to 0.12.0) fuses a product of a matrix and a repeated number with a sum over
 it, it reads memory that nothing was written to.
+
+The indices of a slice that is set, or of a diagonal that is read, are residuals too. The program
+spells them out, and what they say is known (see `layouts.folding`).
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.errors import JAXIndexError, JAXTypeError
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, jaxpr_as_fun
 
+from layouts.folding import Entries, entries_of, fold
 from layouts.walking import inlined, walk
 
 # What makes an array of one number of such arrays and numbers.
@@ -32,6 +38,18 @@ REPEATING = {
 }
 
 
+class Told(NamedTuple):
+    """What is known of a residual.
+
+    Attributes:
+        repeated: whether it is one number in all entries.
+        entries: those that the program spells out.
+    """
+
+    repeated: bool = False
+    entries: Entries = None
+
+
 class LinearProgram(NamedTuple):
     """A function at a point.
 
@@ -39,36 +57,50 @@ class LinearProgram(NamedTuple):
         value: what it returns.
         closed: the program of its linear map; the constants are the residuals.
         aux: its auxiliary output, or None.
-        repeated: which residuals are known to be one number in all entries.
+        told: what is known of each residual.
     """
 
     value: list[jax.Array]
     closed: ClosedJaxpr
     aux: Any
-    repeated: Sequence[bool]
+    told: Sequence[Told]
 
 
 def linear_program(
-    function: Callable[..., Any], primals: Sequence[jax.Array], has_aux: bool = False
+    function: Callable[..., Any],
+    primals: Sequence[jax.Array],
+    has_aux: bool = False,
+    given: Sequence[Any] = (),
 ) -> LinearProgram:
     """Linearise a function by JAX.
 
     Of concrete arrays none is said to repeat a number: what is planned must not depend on numbers.
     Of traced ones it is told by the program that makes them.
 
+    Args:
+        function: takes the primals, returns a flat list of arrays (and an auxiliary output).
+        primals: where.
+        has_aux: the function returns a pair of its output and an auxiliary output.
+        given: more arrays that the function was called with; what they hold is no part of it.
+
     Example:
         >>> import jax.numpy as jnp
         >>> def tell(x):  # the gradient of this is 3 x² / 4
-        ...     print(linear_program(jax.grad(lambda x: (x**3).mean()), [x]).repeated)
+        ...     told = linear_program(jax.grad(lambda x: (x**3).mean()), [x]).told
+        ...     print([residual.repeated for residual in told])
         >>> jax.eval_shape(tell, jnp.ones(4))
         [False, True]
     """
+    others = {id(array) for array in given}
     if any(isinstance(primal, jax.core.Tracer) for primal in primals):
         try:
-            return _traced(function, primals, has_aux)
+            return _traced(function, primals, has_aux, others)
         except (JAXTypeError, JAXIndexError):
             pass  # the function looks at its numbers, which some tracers allow
-    return _linearized(function, primals, has_aux)
+    program = _linearized(function, primals, has_aux)
+    if not any(map(_lists_places, program.closed.consts)):
+        return program
+    return program._replace(told=_told(function, primals, has_aux, others, program.closed.consts))
 
 
 def _linearized(
@@ -77,29 +109,66 @@ def _linearized(
     linearized: Any = jax.linearize(function, *primals, has_aux=has_aux)  # type: ignore[call-overload]
     value, pushforward, *aux = linearized
     closed = jax.make_jaxpr(pushforward)(*primals)
-    return LinearProgram(value, closed, aux[0] if has_aux else None, [False] * len(closed.consts))
+    return LinearProgram(
+        value, closed, aux[0] if has_aux else None, [Told() for _ in closed.consts]
+    )
 
 
 def _traced(
-    function: Callable[..., Any], primals: Sequence[jax.Array], has_aux: bool
+    function: Callable[..., Any], primals: Sequence[jax.Array], has_aux: bool, others: set[int]
 ) -> LinearProgram:
     """Trace the function with its linearisation, see what makes the residuals, and run that."""
-    told: list[Any] = []
+    kept: list[Any] = []
 
     def run(*primals: jax.Array) -> list[jax.Array]:
         value, closed, aux, _ = _linearized(function, primals, has_aux)
         leaves, tree = jax.tree.flatten((value, closed.consts, aux))
-        told.extend((closed.jaxpr, leaves, tree))
+        kept.extend((closed.jaxpr, leaves, tree))
         return [leaf for leaf in leaves if isinstance(leaf, jax.core.Tracer)]
 
     traced = jax.make_jaxpr(run)(*primals)
-    jaxpr, leaves, tree = told
+    jaxpr, leaves, tree = kept
     same = repeating(traced.jaxpr, list(map(_is_number, traced.jaxpr.invars)))
-    made = zip(jaxpr_as_fun(traced)(*primals), same, strict=True)
-    pairs = [next(made) if isinstance(x, jax.core.Tracer) else (x, False) for x in leaves]
+    told = map(Told, same, _spelled_out(traced, others))
+    made = zip(jaxpr_as_fun(traced)(*primals), told, strict=True)
+    pairs = [next(made) if isinstance(x, jax.core.Tracer) else (x, Told()) for x in leaves]
     value, constants, aux = jax.tree.unflatten(tree, [array for array, _ in pairs])
-    _, repeated, _ = jax.tree.unflatten(tree, [same for _, same in pairs])
-    return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, repeated)
+    _, known, _ = jax.tree.unflatten(tree, [of_it for _, of_it in pairs])
+    return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, known)
+
+
+def _told(
+    function: Callable[..., Any],
+    primals: Sequence[jax.Array],
+    has_aux: bool,
+    others: set[int],
+    residuals: Sequence[jax.Array],
+) -> list[Told]:
+    """What is known of concrete residuals: the entries that a trace of the function spells out."""
+    try:
+        traced = jax.make_jaxpr(lambda *p: _linearized(function, p, has_aux).closed.consts)(
+            *primals
+        )
+    except (JAXTypeError, JAXIndexError):
+        return [Told() for _ in residuals]
+    known = [entries for entries in _spelled_out(traced, others) if entries is not None]
+
+    def entries(residual: jax.Array) -> Entries:
+        if id(residual) in others or not _lists_places(residual):
+            return None
+        return next((some for some in known if np.array_equal(some, residual)), None)
+
+    return [Told(entries=entries(residual)) for residual in residuals]
+
+
+def _spelled_out(traced: ClosedJaxpr, others: set[int]) -> list[Entries]:
+    """The entries of a program's results that it spells out, from no argument and no `others`."""
+    held = [None if id(const) in others else entries_of(const) for const in traced.consts]
+    return fold(traced.jaxpr, held, [None] * len(traced.jaxpr.invars))
+
+
+def _lists_places(array: Any) -> bool:
+    return array.ndim > 0 and jnp.issubdtype(array.dtype, jnp.integer)
 
 
 def repeating(jaxpr: Jaxpr, arguments: Sequence[bool]) -> list[bool]:

@@ -47,6 +47,7 @@ PURE = [
     "show",
 ]
 READERS = {
+    "layouts.folding",
     "layouts.reader",
     "layouts.walking",
     "layouts.counting",

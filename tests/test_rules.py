@@ -67,6 +67,7 @@ BY_PRIMITIVE = {
         lambda x: jnp.sin(x).at[jnp.array([4, 1])].set(x[:2], unique_indices=True),
         arrays((5, 3)),
     ),
+    "scatter-mul": (lambda x: jnp.sin(x).at[np.array([3, 0, 3]), 1:].mul(2.5), arrays((5, 3))),
     "scatter-sub": (lambda x: x.at[jnp.array([4, 1, 4])].subtract(x[:3] ** 2), arrays((5, 3))),
     "scatter-add": (
         lambda x: x.at[np.array([3, 0, 3])].add(x[:3] * 2, mode="drop"),

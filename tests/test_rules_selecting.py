@@ -131,9 +131,63 @@ SUMS = {
     "beside one entry": (jax.grad(beside_one_entry), (6,), 36),
     "product of sorted": (jax.grad(lambda x: jnp.prod(1 + jnp.sort(x, axis=0))), (2, 3), 122),
 }
+SPELLED = {
+    "set inside": (lambda x: x.at[1:-1].set(x[2:] * x[:-2]), (7, 3), 49),
+    "set before": (lambda x: x.at[:2].set(x[2:4] ** 2), (7, 3), 21),
+    "set behind": (lambda x: x.at[:, -2:].set(jnp.sin(x[:, :2])), (7, 3), 21),
+    "set on two sides": (lambda x: x.at[0].set(0.0).at[-1].set(1.0) ** 2, (7,), 7),
+    "set, one by one": (
+        lambda x: jnp.zeros((2, 2)).at[0, 0].set(x[0] ** 2).at[1, 0].set(x[1]).at[0, 1].set(x[2]),
+        (3,),
+        9,
+    ),
+    "set apart": (lambda x: x.at[1::2].set(x[::2] ** 2), (8,), 24),
+    "set apart, all": (
+        lambda x: x.at[::2].set(x[::2] * x[1::2]).at[1::2].set(x[1::2] ** 2),
+        (8,),
+        56,
+    ),
+    "set backwards": (lambda x: x.at[::-1].set(x**2), (7, 3), 21),
+    "set a diagonal": (
+        lambda x: (x**2).at[jnp.arange(4), jnp.arange(1, 5)].set(x[0, :4], unique_indices=True),
+        (5, 7),
+        75,
+    ),
+    "added inside": (lambda x: x.at[1:-1].add(x[2:] - 2 * x[1:-1] + x[:-2]), (9,), 1),
+    "added to corners": (lambda x: x.at[jnp.array([0, -1]), 0].add(x[1, :2]), (5, 7), 0),
+    "multiplied": (lambda x: x.at[2:4, ::2].multiply(3.0), (5, 7), 35),
+    "dropped": (lambda x: x.at[jnp.array([3, 5, 7])].add(x[:3]), (6, 2), 12),
+    "dropped, none": (lambda x: x.at[jnp.array([1, 3, 5])].add(x[:3]), (6, 2), 0),
+    "clipped": (lambda x: x.at[jnp.array([3, 5, 7])].get(mode="clip"), (6, 2), 3),
+    "clipped to one": (lambda x: x.at[jnp.array([6, 8, 7])].get(mode="clip"), (6, 2), 0),
+    "one, repeated": (lambda x: x[jnp.full(4, 2)], (5, 3), 0),
+    "backwards": (lambda x: x[:, jnp.array([-1, -2, -3])], (5, 7), 0),
+    "apart": (lambda x: x[jnp.array([1, 3])][:, jnp.array([6, 3, 0])] ** 2, (5, 7), 6),
+    "a diagonal": (lambda x: jnp.diag(x, 1), (5, 7), 0),
+    "a diagonal of pages": (lambda x: x[jnp.arange(3), :, jnp.arange(3)], (3, 5, 4), 0),
+    "a diagonal, crossed": (lambda x: x[jnp.arange(5), jnp.arange(6, 1, -1)], (5, 7), 0),
+    "the diagonal of a product": (lambda x: jnp.diag(x @ x.T), (5, 7), 35),
+    "an antidiagonal, squared": (
+        jax.grad(lambda x: (x[jnp.arange(5), jnp.arange(4, -1, -1)] ** 3).sum()),
+        (5, 5),
+        5,
+    ),
+    "windows": (lambda x: jax.vmap(lambda n: start(x, n))(jnp.array([1, 3, 5])) ** 2, (9,), 18),
+    "in a loop": (
+        lambda x: lax.fori_loop(1, 6, lambda n, x: x.at[n].set(x[n - 1] * x[n]), x),
+        (7,),
+        88,
+    ),
+    "long": (lambda x: x.at[jnp.array(1)].set(0.0, mode="drop"), (3,), 3),
+}
 CASES = {
     f"{kind}: {name}": case
-    for kind, table in (("lookup", LOOKUPS), ("placement", PLACEMENTS), ("sum", SUMS))
+    for kind, table in (
+        ("lookup", LOOKUPS),
+        ("placement", PLACEMENTS),
+        ("sum", SUMS),
+        ("spelled out", SPELLED),
+    )
     for name, case in table.items()
 }
 
@@ -223,6 +277,49 @@ def test_entries_that_tables_list_are_convolved(order):
     x = jnp.asarray(RNG.normal(size=(3, 5)))
     found = layouts.jacobian(function, order=order)(x)
     np.testing.assert_allclose(found, jax.jacrev(function)(x), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "printed"),
+    [
+        (
+            lambda x: x.at[1:-1].add(x[2:] - 2 * x[1:-1] + x[:-2]),
+            "δ[i,k] + δ[i+1,k] 1[i >= 1] - 2 δ[i,k] 1[i >= 1] 1[i < 6] + δ[i-1,k] 1[i < 6]",
+        ),
+        (lambda x: x.at[0].set(0.0), "δ[i,k] 1[i >= 1]"),
+        (lambda x: x.at[:3].set(x[4:]), "δ[i,k] 1[i >= 3] + δ[i+4,k]"),
+        (lambda x: x[jnp.arange(3) * 2], "δ[2i,k]"),
+    ],
+)
+def test_places_that_the_program_spells_out_are_offsets(function, printed):
+    """Run eagerly, compiled, and planned on shapes: nothing is looked up."""
+    x = jnp.arange(7.0)
+    eager = layouts.jacobian(function, structured=True)(x)
+    compiled = jax.jit(layouts.jacobian(function, structured=True))(x)
+    for J in (eager, compiled):
+        assert str(J) == f"dD[i]/dx[k] = {printed}"
+        assert not any(array.dtype.kind == "i" for array in J.arrays)
+
+
+def test_places_that_are_an_argument_are_a_table():
+    """What is planned does not depend on what they happen to be."""
+
+    def function(x, places):
+        return x[places]
+
+    x, places = jnp.arange(7.0), jnp.array([1, 2, 3])
+    for transform in (layouts.jacobian, lambda *a, **k: jax.jit(layouts.jacobian(*a, **k))):
+        J = transform(function, structured=True)(x, places)
+        assert len(J.terms[0].selections) == 1 and J.terms[0].selections[0].table is not None
+    assert str(layouts.jacobian(function, structured=True)(x, places)).endswith("δ[A[i],k]")
+
+
+def test_a_function_that_looks_at_its_numbers_still_looks_entries_up():
+    def function(x):
+        return x[jnp.arange(3)] * (2.0 if x[0] > 0 else 3.0)
+
+    x = jnp.arange(1.0, 8.0)
+    np.testing.assert_allclose(layouts.jacobian(function)(x), jax.jacrev(function)(x))
 
 
 def test_two_lookups_by_one_table_are_a_delta():

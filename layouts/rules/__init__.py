@@ -7,7 +7,7 @@ in the table is opaque: exact all the same, applied rather than written down.
 
 from collections.abc import Callable, Mapping
 
-from layouts.rules import contraction, convolving, elementwise, operators, selecting, shape
+from layouts.rules import contraction, convolving, elementwise, lookups, operators, selecting, shape
 from layouts.rules.equation import Equation
 from layouts.terms import Terms
 
@@ -30,10 +30,10 @@ RULES: dict[str, Rule] = {
     "device_put": elementwise.each,
     "div": elementwise.div,
     "dot_general": contraction.dot_general,
-    "dynamic_slice": selecting.dynamic_slice,
-    "dynamic_update_slice": selecting.dynamic_update_slice,
+    "dynamic_slice": lookups.dynamic_slice,
+    "dynamic_update_slice": lookups.dynamic_update_slice,
     "fft": operators.fft,
-    "gather": selecting.gather,
+    "gather": lookups.gather,
     "imag": elementwise.imag,
     "mul": elementwise.mul,
     "neg": elementwise.neg,
@@ -46,9 +46,10 @@ RULES: dict[str, Rule] = {
     "reshape": shape.reshape,
     "reshard": elementwise.identity,
     "rev": selecting.rev,
-    "scatter": selecting.scatter,
-    "scatter-add": selecting.scatter_add,
-    "scatter-sub": selecting.scatter_sub,
+    "scatter": lookups.scatter,
+    "scatter-add": lookups.scatter_add,
+    "scatter-mul": lookups.scatter_mul,
+    "scatter-sub": lookups.scatter_sub,
     "select_n": elementwise.select_n,
     "select_and_gather_add": operators.window_pick,
     "sharding_constraint": elementwise.identity,

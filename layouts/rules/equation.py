@@ -23,6 +23,7 @@ class Operand:
         number: the Python number, where it is a literal of the program.
         name: how a formula calls it, where it has a name.
         manual: inside `jax.shard_map`, the mesh axes that it varies over.
+        entries: of an array of integers that the program spells out.
     """
 
     shape: tuple[int, ...]
@@ -31,6 +32,7 @@ class Operand:
     number: complex | None = None
     name: str | None = None
     manual: Any = None
+    entries: np.ndarray | None = None
 
     @property
     def varies(self) -> bool:
