@@ -48,8 +48,10 @@ FOLDS: dict[str, Callable[..., np.ndarray]] = {
     "add": lambda params, a, b: a + b,
     "and": lambda params, a, b: a & b,
     "broadcast_in_dim": _broadcast_in_dim,
+    "clamp": lambda params, low, a, high: np.clip(a, low, high),
     "concatenate": lambda params, *arrays: np.concatenate(arrays, params["dimension"]),
     "convert_element_type": lambda params, a: a.astype(params["new_dtype"]),
+    "div": lambda params, a, b: (a - np.fmod(a, b)) // b,
     "eq": lambda params, a, b: a == b,
     "ge": lambda params, a, b: a >= b,
     "gt": lambda params, a, b: a > b,
@@ -63,9 +65,11 @@ FOLDS: dict[str, Callable[..., np.ndarray]] = {
     "neg": lambda params, a: -a,
     "not": lambda params, a: ~a,
     "or": lambda params, a, b: a | b,
+    "rem": lambda params, a, b: np.fmod(a, b),
     "reshape": lambda params, a: a.reshape(params["new_sizes"]),
     "rev": lambda params, a: np.flip(a, params["dimensions"]),
     "select_n": _select_n,
+    "sign": lambda params, a: np.sign(a),
     "slice": _slice,
     "squeeze": lambda params, a: np.squeeze(a, tuple(params["dimensions"])),
     "stack": lambda params, *arrays: np.stack(arrays, params["axis"]),
@@ -88,7 +92,7 @@ def folded(equation: JaxprEqn, operands: Sequence[Entries]) -> Sequence[Entries]
     aval: Any = equation.outvars[0].aval if equation.outvars else None
     if step is None or any(operand is None for operand in operands) or not _is_foldable(aval):
         return [None] * len(equation.outvars)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return [np.asarray(step(equation.params, *operands), aval.dtype)]
 
 

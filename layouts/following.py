@@ -125,9 +125,13 @@ def _source(
 def _rival(
     by: Selection, source: Selection, kept: set[Label], selections: Sequence[Selection]
 ) -> Label | None:
-    """A hidden label that lists the same places: of two such sums one has to be taken."""
+    """A hidden label that lists the same places: of two such sums one has to be taken.
+
+    A label that is a place itself is no sum: it is replaced in its turn.
+    """
+    told = {s.place for s in selections}
     for other in selections:
-        rival = other is not source and other.place is by.place and _hidden([other], kept)
+        rival = other is not source and other.place is by.place and _hidden([other], kept | told)
         if rival and {*other.labels}.isdisjoint(by.labels) and meeting(by, other) is None:
             return rival[0]
     return None

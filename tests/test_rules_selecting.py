@@ -46,6 +46,13 @@ def beside_one_entry(x):
     return jnp.tile(lax.cumlogsumexp(x), 2)[1:7][3:5] @ x[4:6]
 
 
+def looked_up_along_an_axis(x):
+    """A place along a whole axis is told by a table, and tells another one."""
+    first, second, along = np.array([3, 2, 4]), jnp.asarray([3, 0, 2]), jnp.arange(3)
+    placed = jnp.zeros((5, 3)).at[first, along].add(x[along, first % 3])
+    return jnp.zeros((5, 3)).at[second, along].add(placed[along, second % 3])
+
+
 # name: function, input shape, the most entries that may be stored (tables count)
 LOOKUPS = {
     "two axes": (lambda x: x[ROWS, COLUMNS] ** 2, (5, 7), 9),
@@ -178,6 +185,7 @@ SPELLED = {
         (7,),
         88,
     ),
+    "along an axis, and back": (looked_up_along_an_axis, (5, 3), 75),
     "long": (lambda x: x.at[jnp.array(1)].set(0.0, mode="drop"), (3,), 3),
 }
 CASES = {
