@@ -174,7 +174,12 @@ def _is_one(node: Node) -> bool:
 def _larger(node: Larger, operands: Sequence[jax.Array]) -> jax.Array:
     # Stored first: computed twice in one loop, an entry and its mirror image may be rounded apart.
     stored = lax.optimization_barrier(operands[0])
-    return jnp.maximum(stored, jnp.transpose(stored, node.order))
+    if not jnp.issubdtype(stored.dtype, jnp.floating):
+        return jnp.maximum(stored, jnp.transpose(stored, node.order))
+    # As integers: what is read across the rows is compared several at once, which numbers are not.
+    bits = lax.bitcast_convert_type(stored, f"uint{8 * stored.dtype.itemsize}")
+    larger = jnp.maximum(bits, jnp.transpose(bits, node.order))
+    return lax.bitcast_convert_type(larger, stored.dtype)
 
 
 def _reshape(node: Reshape, operands: Sequence[jax.Array]) -> jax.Array:
