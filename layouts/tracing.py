@@ -109,9 +109,8 @@ def _linearized(
     linearized: Any = jax.linearize(function, *primals, has_aux=has_aux)  # type: ignore[call-overload]
     value, pushforward, *aux = linearized
     closed = jax.make_jaxpr(pushforward)(*primals)
-    return LinearProgram(
-        value, closed, aux[0] if has_aux else None, [Told() for _ in closed.consts]
-    )
+    told = [Told() for _ in closed.consts]
+    return LinearProgram(value, closed, aux[0] if has_aux else None, told)
 
 
 def _traced(
@@ -131,7 +130,10 @@ def _traced(
     same = repeating(traced.jaxpr, list(map(_is_number, traced.jaxpr.invars)))
     told = map(Told, same, _spelled_out(traced, others))
     made = zip(jaxpr_as_fun(traced)(*primals), told, strict=True)
-    pairs = [next(made) if isinstance(x, jax.core.Tracer) else (x, Told()) for x in leaves]
+    pairs = [
+        next(made) if isinstance(x, jax.core.Tracer) else (x, Told(entries=_held(x, others)))
+        for x in leaves
+    ]
     value, constants, aux = jax.tree.unflatten(tree, [array for array, _ in pairs])
     _, known, _ = jax.tree.unflatten(tree, [of_it for _, of_it in pairs])
     return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, known)
@@ -145,11 +147,13 @@ def _told(
     residuals: Sequence[jax.Array],
 ) -> list[Told]:
     """What is known of concrete residuals: the entries that a trace of the function spells out."""
+
+    def made(*primals: jax.Array) -> list[jax.Array]:
+        return _linearized(function, primals, has_aux).closed.consts
+
     try:
-        traced = jax.make_jaxpr(lambda *p: _linearized(function, p, has_aux).closed.consts)(
-            *primals
-        )
-    except (JAXTypeError, JAXIndexError):
+        traced = jax.make_jaxpr(made)(*primals)
+    except Exception:  # without numbers, a function may refuse in any way
         return [Told() for _ in residuals]
     known = [entries for entries in _spelled_out(traced, others) if entries is not None]
 
@@ -163,8 +167,13 @@ def _told(
 
 def _spelled_out(traced: ClosedJaxpr, others: set[int]) -> list[Entries]:
     """The entries of a program's results that it spells out, from no argument and no `others`."""
-    held = [None if id(const) in others else entries_of(const) for const in traced.consts]
+    held = [_held(const, others) for const in traced.consts]
     return fold(traced.jaxpr, held, [None] * len(traced.jaxpr.invars))
+
+
+def _held(array: Any, others: set[int]) -> Entries:
+    """The entries of what a function closes over, but for what it was called with."""
+    return None if id(array) in others else entries_of(array)
 
 
 def _lists_places(array: Any) -> bool:

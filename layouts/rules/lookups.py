@@ -173,14 +173,10 @@ class _Lookup:
         if indices.entries is None or 0 in indices.shape:
             return lines
         for column, place in enumerate(self.mapped):
-            starts, size = indices.entries[..., column].astype(int), self.windows[place]
-            inside = np.clip(starts, 0, self.shape[place] - size)
-            line = _Line.of(inside)
-            if (
-                line
-                and (line.axis is None or size == 1)
-                and (self.clip or (inside == starts).all())
-            ):
+            starts, window = indices.entries[..., column].astype(int), self.windows[place]
+            inside = np.clip(starts, 0, self.shape[place] - window)
+            line = _Line.of(inside) if self.clip or (inside == starts).all() else None
+            if line and (line.axis is None or window == 1):
                 lines[place] = line
         listed = len(lines) < len(self.mapped)
         return {n: line for n, line in lines.items() if not (listed and abs(line.step) > 1)}
