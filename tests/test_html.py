@@ -142,7 +142,7 @@ def test_under_a_trace_no_values_are_shown():
 
 
 def test_deleted_and_foreign_leaves_do_not_raise():
-    J = structured(lambda x, s: x[jnp.array([2, 0])] * jnp.sin(s), normal(3), 2.0)
+    J = structured(lambda x, s: x[jnp.array([2, 0, 1])] * jnp.sin(s), normal(3), 2.0)
     for array in J.arrays:
         array.delete()
     text = text_of(J.html())
