@@ -174,37 +174,30 @@ def _is_one(node: Node) -> bool:
 
 def _larger(node: Larger, operands: Sequence[jax.Array]) -> jax.Array:
     # Stored first: computed twice in one loop, an entry and its mirror image may be rounded apart.
-    stored = lax.optimization_barrier(operands[0])
-    if jnp.issubdtype(stored.dtype, jnp.floating):
-        return _larger_of_both(stored, node.order)
-    return jnp.maximum(stored, jnp.transpose(stored, node.order))
+    return _larger_of_both(lax.optimization_barrier(operands[0]), node.order)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _larger_of_both(array: jax.Array, order: tuple[int, ...]) -> jax.Array:
-    """The entries or those of the mirror image, whichever are larger in size.
+    """The entries or those of the mirror image, which are equal but for rounding.
 
     They are compared as integers: of what is read across the rows, CPUs compare several of these at
     once and numbers one by one (a third of the time, JAX 0.10.2).
     """
-    bits = _bits(array)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return jnp.maximum(array, jnp.transpose(array, order))
+    bits = lax.bitcast_convert_type(array, f"uint{8 * array.dtype.itemsize}")
     larger = jnp.maximum(bits, jnp.transpose(bits, order))
     return lax.bitcast_convert_type(larger, array.dtype)
 
 
 @_larger_of_both.defjvp
-def _push_larger(
-    order: tuple[int, ...], primals: Any, tangents: Any
+def _push_both(
+    order: tuple[int, ...], primals: tuple[jax.Array], tangents: tuple[jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
+    # Not by which is larger: that compared in two loops, rounded apart, would lose a cotangent.
     (array,), (tangent,) = primals, tangents
-    bits = _bits(array)
-    own = bits >= jnp.transpose(bits, order)
-    pushed = jnp.where(own, tangent, jnp.transpose(tangent, order))
-    return _larger_of_both(array, order), pushed
-
-
-def _bits(array: jax.Array) -> jax.Array:
-    return lax.bitcast_convert_type(array, f"uint{8 * array.dtype.itemsize}")
+    return _larger_of_both(array, order), 0.5 * (tangent + jnp.transpose(tangent, order))
 
 
 def _reshape(node: Reshape, operands: Sequence[jax.Array]) -> jax.Array:
