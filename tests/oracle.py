@@ -16,6 +16,10 @@ from tests.cases import CASES, Case
 
 BY_NAME = {case.name: case for case in CASES}
 
+# The tests compile quickly, as one does not: what is computed twice in a loop is rounded apart more
+# often as it is compiled by default.
+OPTIMIZED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+
 # Relative to the largest entry: a few roundings of each dtype.
 TOLERANCES = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-5, "complex64": 2e-5}
 

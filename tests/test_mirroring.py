@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from layouts import hessian
+from tests.oracle import OPTIMIZED
 
 RANDOM = np.random.default_rng(11)
 
@@ -159,3 +160,17 @@ def test_blocks_have_the_dtype_of_their_gradient(narrow):
     for row, its in zip(found, wanted, strict=True):
         assert [block.dtype for block in row] == [block.dtype for block in its]
         np.testing.assert_allclose(row, its, rtol=1e-5)
+
+
+def test_symmetric_as_the_compiler_fuses_it():
+    def loss(Z):
+        centred = Z - Z.mean(0, keepdims=True)
+        covariance = centred.T @ centred / 19
+        spread = jax.nn.relu(1 - jnp.sqrt(jnp.diag(covariance) + 1e-4)).sum()
+        return spread + (covariance**2).sum() - (jnp.diag(covariance) ** 2).sum()
+
+    Z = jnp.asarray(np.random.default_rng(0).standard_normal((20, 8)), jnp.float32)
+    found = jax.jit(hessian(loss)).lower(Z).compile(OPTIMIZED)(Z)
+    np.testing.assert_array_equal(found, found.transpose(2, 3, 0, 1))
+    wanted = jax.hessian(loss)(Z.astype(float))
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
