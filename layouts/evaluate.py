@@ -178,13 +178,28 @@ def _larger(node: Larger, operands: Sequence[jax.Array]) -> jax.Array:
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _larger_of_both(array: jax.Array, order: tuple[int, ...]) -> jax.Array:
-    """The entries or those of the mirror image, which are equal but for rounding.
+    """The entries or those of the mirror image, which are equal but for rounding."""
+    return _in_a_branch(partial(_larger_bits, order=order), array)
+
+
+def _in_a_branch(function: Callable[[jax.Array], jax.Array], array: jax.Array) -> jax.Array:
+    """Apply a function to an array that is stored first.
 
     Computed twice in one loop, an entry and its mirror image may be rounded apart. XLA for CPUs
-    drops barriers before it fuses (JAX 0.10.2), but it fuses nothing into a branch.
+    drops barriers before it fuses (JAX 0.10.2), but it fuses nothing into a branch. Which one is
+    taken is asked once for a batch: asked for each of its arrays, all are computed, in one loop.
     """
-    first = array[(0,) * array.ndim]
-    return lax.cond(first == first, partial(_larger_bits, order=order), lambda array: array, array)
+
+    @jax.custom_batching.custom_vmap
+    def run(array: jax.Array) -> jax.Array:
+        first = array[(0,) * array.ndim]
+        return lax.cond(first == first, function, lambda array: array, array)
+
+    @run.def_vmap
+    def batched(size: int, mapped: list[bool], array: jax.Array) -> tuple[jax.Array, bool]:
+        return _in_a_branch(jax.vmap(function), array), True
+
+    return run(array)
 
 
 def _larger_bits(array: jax.Array, order: tuple[int, ...]) -> jax.Array:

@@ -170,7 +170,10 @@ def test_symmetric_as_the_compiler_fuses_it():
         return spread + (covariance**2).sum() - (jnp.diag(covariance) ** 2).sum()
 
     Z = jnp.asarray(np.random.default_rng(0).standard_normal((20, 8)), jnp.float32)
-    found = jax.jit(hessian(loss)).lower(Z).compile(OPTIMIZED)(Z)
-    np.testing.assert_array_equal(found, found.transpose(2, 3, 0, 1))
     wanted = jax.hessian(loss)(Z.astype(float))
-    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    alone = jax.jit(hessian(loss)).lower(Z).compile(OPTIMIZED)(Z)
+    batch = jnp.stack([Z, 2 * Z])
+    first, _ = jax.jit(jax.vmap(hessian(loss))).lower(batch).compile(OPTIMIZED)(batch)
+    for found in (alone, first):
+        np.testing.assert_array_equal(found, found.transpose(2, 3, 0, 1))
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
