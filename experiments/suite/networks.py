@@ -267,6 +267,6 @@ CASES = (
             normal(r, n, samples),
         ),
         by_hand=deep_loss_by_hand,
-        against={"jax.grad": jax.grad(deep_loss)},
+        against={"jax.jacrev": jax.jacrev(deep_loss), "jax.grad": jax.grad(deep_loss)},
     ),
 )

@@ -10,12 +10,14 @@ from math import prod
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from layouts.axes import Axes, Label, fresh_axes, labels_of, sizes
 from layouts.nodes import Map, Operator
 from layouts.rules.equation import Equation, Operand
 from layouts.sliding import Band, banded
 from layouts.terms import Factor, Term, Terms
+from layouts.waves import waves
 
 
 def opaque(equation: Equation, firsts: Sequence[int]) -> dict[tuple[int, int], Terms]:
@@ -179,8 +181,13 @@ def cumulative_sum(equation: Equation) -> dict[int, Terms]:
 
 def fft(equation: Equation) -> dict[int, Terms]:
     """A discrete Fourier transform of the last axes."""
-    left = len(equation.out.shape) - len(equation.params["fft_lengths"])
-    return partial(equation, {n: n for n in range(left)})
+    lengths, kind = equation.params["fft_lengths"], equation.params["fft_type"]
+    left = len(equation.out.shape) - len(lengths)
+    outs, dtype = equation.out.shape[left:], equation.out.dtype
+    written = None
+    if kind != lax.FftType.IRFFT:  # of a real part there is no matrix on one side
+        written = functools.partial(waves, outs, lengths, kind == lax.FftType.IFFT, dtype)
+    return partial(equation, {n: n for n in range(left)}, written=written)
 
 
 def window_sum(equation: Equation) -> dict[int, Terms]:
