@@ -185,7 +185,7 @@ def fft(equation: Equation) -> dict[int, Terms]:
     left = len(equation.out.shape) - len(lengths)
     outs, dtype = equation.out.shape[left:], equation.out.dtype
     written = None
-    if kind != lax.FftType.IRFFT:  # of a real part there is no matrix on one side
+    if kind != lax.FftType.IRFFT:  # which takes a real part: no complex matrix does that
         written = functools.partial(waves, outs, lengths, kind == lax.FftType.IFFT, dtype)
     return partial(equation, {n: n for n in range(left)}, written=written)
 
