@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"these alone, of {', '.join(EXPERIMENTS)}",
     )
     chosen = options.parse_args(arguments)
-    console, start = Console(), time.perf_counter()
+    console, start = harness.console_of_results(), time.perf_counter()
     if not chosen.small:
         timing.keep_memory()  # works from the first computation on
     with harness.ending():

@@ -15,7 +15,6 @@ from types import ModuleType
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -216,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--only", default="", metavar="TEXT", help="cases whose name holds TEXT")
     options.add_argument("--rounds", type=int, default=ROUNDS, help="at most (%(default)s)")
     options.add_argument("--list", action="store_true", help="name the cases and stop")
-    chosen, console = options.parse_args(arguments), Console()
+    chosen, console = options.parse_args(arguments), harness.console_of_results()
     cases = [case for case in CASES if chosen.only.lower() in f"{case.name} {case.kind}".lower()]
     if not cases:
         options.error(f"argument --only: no case holds {chosen.only!r}; --list names them")

@@ -31,6 +31,7 @@ from rich.text import Text
 
 DEFAULT_OUT = "results"
 INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
+WIDTH = 160  # of a line that no terminal limits: the benchmark's table has eleven columns
 
 
 class ClaimFailed(AssertionError):
@@ -163,6 +164,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=130, facecolor="white")
 
 
+def console_of_results() -> Console:
+    """As wide as the terminal; in a file or a pipe, which have no width, as tables need."""
+    limited = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if limited else WIDTH)
+
+
 def show(report: Report, console: Console) -> None:
     """Print an experiment's question, table, claims and finding."""
     result = report.result
@@ -217,7 +224,7 @@ def ending() -> Iterator[None]:
 def main(module: ModuleType, arguments: Sequence[str] | None = None) -> None:
     """The command line of one experiment."""
     options = parser(full_name(module), module.__doc__).parse_args(arguments)
-    console = Console()
+    console = console_of_results()
     with ending():
         report = perform(module, options.out, options.small)
     show(report, console)

@@ -116,3 +116,10 @@ def test_results_are_written_to_memory_that_is_kept():
     ran = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     kept, faults = ran.stdout.split()
     assert kept == "False" or int(faults) < 100  # of the 10,240 pages of a result
+
+
+def test_in_a_pipe_a_row_keeps_its_words_whole(monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("COLUMNS", raising=False)  # a test runner may say how wide its terminal is
+    benchmark.main(["--small", "--only", "softmax", "--out", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("softmax of 1000 (jax.jac") for line in lines)
