@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from layouts.program import Cost
@@ -247,6 +248,18 @@ def _power(equation: JaxprEqn) -> tuple[int, int]:
     return steps * prod(_shape(equation.outvars[0])), 0
 
 
+def _fourier(equation: JaxprEqn) -> tuple[int, int]:
+    """By halves of halves: at each entry half a product and a sum for each bit of the length.
+
+    For reals half of both. The count of the algorithm by Cooley and Tukey (1965).
+    """
+    lengths, shape = equation.params["fft_lengths"], _shape(equation.invars[0])
+    entries = prod(shape[: len(shape) - len(lengths)]) * prod(lengths)
+    reals = equation.params["fft_type"] in (lax.FftType.RFFT, lax.FftType.IRFFT)
+    sums = entries * (prod(lengths) - 1).bit_length() // (2 if reals else 1)
+    return sums // 2, sums
+
+
 def _triangular_solve(equation: JaxprEqn) -> tuple[int, int]:
     n = _shape(equation.invars[0])[-1]
     entries = prod(_shape(equation.outvars[0]))
@@ -260,6 +273,7 @@ _COUNTS: dict[str, Callable[[JaxprEqn], tuple[int, int]]] = {
     "cumsum": _sums,
     "div": _products,
     "dot_general": _dot_general,
+    "fft": _fourier,
     "integer_pow": _power,
     "mul": _products,
     "reduce_sum": _reduction,

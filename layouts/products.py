@@ -4,12 +4,12 @@ They work on labels and symbolic arrays alone (see `layouts.nodes`): no numbers,
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from layouts.axes import Axes, Label, labels_of, size, sizes
-from layouts.nodes import Apply, Contract, Map, Node, Operator, Reshape
+from layouts.nodes import Apply, Contract, Identity, Map, Node, Operator, Reshape
 from layouts.pairing import cheapest_order
 from layouts.terms import Factor, Term, Terms
 
@@ -18,6 +18,8 @@ Order = dict[Label, int]
 
 # Beside operators every order of multiplying this many factors is tried: 18 for four.
 MOST_AROUND_OPERATORS = 4
+
+ONE = Factor(Identity((), 1), ())
 
 
 def written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
@@ -85,7 +87,9 @@ def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -
     """Contract factors that summed labels tie together, two at a time, in the cheapest order."""
     remaining = list(_sum_alone(factors, kept))
     if any(matrix_of(factor.node) for factor in remaining):
-        return _around_operators(remaining, kept, order)[1]
+        return _around_operators(
+            remaining if len(remaining) > 1 else [*remaining, ONE], kept, order
+        )[1]
     held = dict(enumerate(remaining))
     for made, (a, b) in enumerate(cheapest_order(remaining, kept), len(held)):
         one, other = held.pop(a), held.pop(b)
@@ -95,12 +99,10 @@ def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -
     return result
 
 
-def _around_operators(
-    factors: list[Factor], kept: set[Label], order: Order
-) -> tuple[tuple[int, int], Factor]:
+def _around_operators(factors: list[Factor], kept: set[Label], order: Order) -> tuple[int, Factor]:
     """Try every order where operators are among the factors, and price what comes out."""
     if len(factors) == 1:
-        return (0, 0), factors[0]
+        return 0, factors[0]
     pairs = list(combinations(range(len(factors)), 2))
     if len(factors) > MOST_AROUND_OPERATORS:  # then the first two that meet
         apart = [{*factors[i].labels}.isdisjoint(factors[j].labels) for i, j in pairs]
@@ -111,36 +113,59 @@ def _around_operators(
         needed = kept.union(*(f.labels for f in rest))
         both = multiply(factors[i], factors[j], needed, order)
         price, result = _around_operators([*rest, both], kept, order)
-        products, sums = _work(both.node)
-        found.append(((price[0] + products, price[1] + sums), result))
+        found.append((price + _work(both, factors), result))
     return min(found, key=lambda pair: pair[0])
 
 
-def _work(node: Node) -> tuple[int, int]:
-    """Multiplications and additions of a product, and of writing the matrices in it."""
-    nodes = [node, *(m for operand in node.operands if (m := matrix_of(operand)) is not None)]
-    return sum(n.multiplications for n in nodes), sum(n.additions for n in nodes)
+def _work(result: Factor, given: Sequence[Factor]) -> int:
+    """Multiplications and additions of making a factor of others, and of writing their matrices."""
+    known = {id(factor.node) for factor in given}
+    work, stack = 0, [result.node]
+    while stack:
+        node = stack.pop()
+        made = matrix_of(node) if id(node) in known else node
+        work += made.multiplications + made.additions if made is not None else 0
+        stack.extend(() if id(node) in known else node.operands)
+    return work
 
 
 def _sum_alone(factors: Sequence[Factor], kept: set[Label]) -> Iterable[Factor]:
-    """Sum labels that one factor alone carries, before anything is multiplied."""
+    """Sum labels that one factor alone carries, before anything is multiplied; not of operators."""
     carried = Counter(label for factor in factors for label in factor.labels)
     for factor in factors:
-        inside = tuple(n for n in factor.labels if n in kept or carried[n] > 1)
-        if len(inside) == len(factor.labels):
-            yield factor
-        else:
-            yield Factor(contract_node((factor,), inside), inside)
+        needed = kept.union(n for n in factor.labels if carried[n] > 1)
+        yield factor if matrix_of(factor.node) else _summed(factor, needed)
+
+
+def _summed(factor: Factor, needed: set[Label]) -> Factor:
+    """Sum the labels that nothing needs."""
+    inside = tuple([label for label in factor.labels if label in needed])
+    if len(inside) == len(factor.labels):
+        return factor
+    return Factor(contract_node((factor,), inside), inside)
 
 
 def multiply(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:
     """Multiply two factors and sum the labels that nothing else needs.
 
-    A sum over one whole side of an operator's matrix applies the operator.
+    A sum over one whole side of an operator's matrix applies the operator; one over part of a side
+    does where that takes less than to write the matrix.
     """
-    found = [f for f in (_applied(left, right, needed), _applied(right, left, needed)) if f]
-    if found:
-        return min(found, key=lambda factor: _work(factor.node))
+    both = left, right
+    if not any(matrix_of(factor.node) for factor in both):
+        return _plainly(left, right, needed, order)
+    found = [f for f in (_applied(*both, needed), _applied(*both[::-1], needed)) if f]
+    if not found:
+        one, other = (_summed(f, needed.union(g.labels)) for f, g in (both, both[::-1]))
+        found = [_plainly(one, other, needed, order)]
+        found += [*_by_columns(*both, needed), *_by_columns(*both[::-1], needed)]
+    return min(found, key=lambda factor: _work(factor, both))
+
+
+def _plainly(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:
+    """The product entry by entry."""
+    if right is ONE:
+        return left
     first, second = sorted((left, right), key=lambda f: [order[label] for label in f.labels])
     labels = _product_labels(first.labels, second.labels, needed, order)
     return Factor(contract_node((first, second), labels), labels)
@@ -224,6 +249,33 @@ def _applied(matrix: Factor, other: Factor, needed: set[Label]) -> Factor | None
             columns = tuple(n for n in other.labels if n not in (*source, *batch))
             return _application(node, direction, other, (batch, source, target, columns))
     return None
+
+
+def _by_columns(matrix: Factor, other: Factor, needed: set[Label]) -> Iterator[Factor]:
+    """Apply an operator where part of one side is summed, or where the other factor lacks part.
+
+    `Σ_b M[k,(a,b)] y[a,b]` is M pushing `δ[a′,a] y[a′,b]`; for what y lacks, ones stand.
+    """
+    node = matrix_of(matrix.node)
+    if node is None or node.operator is None:
+        return
+    batch, out, into = _sides(node, matrix.labels)
+    for direction, source, target in (("push", into, out), ("pull", out, into)):
+        columns = tuple([label for label in source if label in needed])
+        fits = len(columns) < len(source) and {*target}.isdisjoint(other.labels)
+        whole = not (columns and node.operator.no_matrix)
+        if not (fits and whole and direction in node.operator.directions):
+            continue
+        own = {label: Label(label.size) for label in columns}
+        places = tuple([own.get(label, label) for label in source])
+        parts = [Factor(other.node, tuple([own.get(label, label) for label in other.labels]))]
+        if columns:
+            identity = Identity(sizes(columns) * 2, node.itemsize)
+            parts.append(Factor(identity, (*own.values(), *columns)))
+        labels = tuple(dict.fromkeys((*places, *columns, *parts[0].labels)))
+        given = Factor(contract_node([f for f in parts if f.labels] or [ONE], labels), labels)
+        apart = tuple([label for label in labels if label not in (*places, *batch)])
+        yield _summed(_application(node, direction, given, (batch, places, target, apart)), needed)
 
 
 def _application(

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+LONGEST = 1 << 16  # of an axis: the product of two places is an integer of 32 bits
+
 
 def waves(outs: Sequence[int], lengths: Sequence[int], inverse: bool, dtype: Any) -> jax.Array:
     """The matrix of a discrete Fourier transform, `exp(∓2πi jk/n)` along each axis.
@@ -19,7 +21,7 @@ def waves(outs: Sequence[int], lengths: Sequence[int], inverse: bool, dtype: Any
 
     Args:
         outs: how many frequencies of each axis are wanted: about half where the input is real.
-        lengths: how many entries each axis has.
+        lengths: how many entries each axis has, at most `LONGEST`.
         inverse: for the inverse transform, which divides by the lengths.
         dtype: the matrix's, a complex one.
 

@@ -46,6 +46,14 @@ def test_dots_are_half_of_xla_flops(name):
     assert 2 * count(function, *args).multiplications == flops(function, *args)
 
 
+def test_a_fourier_transform_is_counted_by_halves_of_halves():
+    signals = struct(3, 8, dtype="complex64")  # each 3 times 8 sums, and half as many products
+    cost = count(jnp.fft.fft, signals)
+    assert (cost.multiplications, cost.additions) == (3 * 12, 3 * 24)
+    assert count(jnp.fft.rfft, struct(3, 8)).multiplications == 3 * 6
+    assert count(jnp.fft.fft2, struct(4, 8, dtype="complex64")).additions == 32 * 5
+
+
 @settings(derandomize=True, deadline=None, max_examples=8)
 @given(st.lists(st.integers(2, 11), min_size=3, max_size=5), st.data())
 def test_random_chains_are_half_of_xla_flops(dims, data):

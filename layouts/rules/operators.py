@@ -17,7 +17,7 @@ from layouts.nodes import Map, Operator
 from layouts.rules.equation import Equation, Operand
 from layouts.sliding import Band, banded
 from layouts.terms import Factor, Term, Terms
-from layouts.waves import waves
+from layouts.waves import LONGEST, waves
 
 
 def opaque(equation: Equation, firsts: Sequence[int]) -> dict[tuple[int, int], Terms]:
@@ -185,7 +185,7 @@ def fft(equation: Equation) -> dict[int, Terms]:
     left = len(equation.out.shape) - len(lengths)
     outs, dtype = equation.out.shape[left:], equation.out.dtype
     written = None
-    if kind != lax.FftType.IRFFT:  # which takes a real part: no complex matrix does that
+    if kind != lax.FftType.IRFFT and max(lengths) <= LONGEST:  # IRFFT takes a real part: no matrix
         written = functools.partial(waves, outs, lengths, kind == lax.FftType.IFFT, dtype)
     return partial(equation, {n: n for n in range(left)}, written=written)
 
