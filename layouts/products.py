@@ -19,6 +19,7 @@ Order = dict[Label, int]
 # Beside operators every order of multiplying this many factors is tried: 18 for four.
 MOST_AROUND_OPERATORS = 4
 
+# What an operator is applied to that meets nothing else: ones, along what is summed.
 ONE = Factor(Identity((), 1), ())
 
 
@@ -87,9 +88,8 @@ def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -
     """Contract factors that summed labels tie together, two at a time, in the cheapest order."""
     remaining = list(_sum_alone(factors, kept))
     if any(matrix_of(factor.node) for factor in remaining):
-        return _around_operators(
-            remaining if len(remaining) > 1 else [*remaining, ONE], kept, order
-        )[1]
+        alone = [ONE] * (len(remaining) == 1)
+        return _around_operators([*remaining, *alone], kept, order)[1]
     held = dict(enumerate(remaining))
     for made, (a, b) in enumerate(cheapest_order(remaining, kept), len(held)):
         one, other = held.pop(a), held.pop(b)
