@@ -1,5 +1,7 @@
 """The table of primitives: every rule is used, is exact, and keeps the structure it promises."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -303,6 +305,13 @@ def test_repeated_operands_are_two_edges_that_add():
         x = positive((3, 3))(np.random.default_rng(2))[0]
         J = layouts.jacobian(function, structured=True)(x)
         assert_same(*jax.jit(lambda J, x, f=function: (J.dense(), jax.jacrev(f)(x)))(J, x))
+
+
+def test_what_is_divided_by_zero_is_infinite_and_warns_nobody():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        J = layouts.jacobian(lambda x: x / np.float64(0))(jnp.ones(3))
+    np.testing.assert_array_equal(jnp.diagonal(J), np.inf)
 
 
 def test_size_one_axes_broadcast_by_the_primitive_itself():

@@ -8,6 +8,7 @@ the output side alone.
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 
 from layouts.algebra import identity as algebra_identity
 from layouts.axes import Axes, fresh_axes
@@ -101,7 +102,8 @@ def div(equation: Equation) -> dict[int, Terms]:
         return {0: _scaled(equation, 0, 1 / known.number)}
     assert known.value is not None
     name = f"1/{known.name}" if known.name else None
-    return {0: _weighted(equation, 0, 1 / known.value, name)}
+    reciprocal = jnp.divide(1, known.value)  # of a zero, too, without NumPy's warning
+    return {0: _weighted(equation, 0, reciprocal, name)}
 
 
 def select_n(equation: Equation) -> dict[int, Terms]:
