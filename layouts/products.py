@@ -269,11 +269,11 @@ def _by_columns(matrix: Factor, other: Factor, needed: set[Label]) -> Iterator[F
         own = {label: Label(label.size) for label in columns}
         places = tuple([own.get(label, label) for label in source])
         parts = [Factor(other.node, tuple([own.get(label, label) for label in other.labels]))]
+        labels = tuple(dict.fromkeys((*places, *columns, *parts[0].labels)))
         if columns:
             identity = Identity(sizes(columns) * 2, node.itemsize)
-            parts.append(Factor(identity, (*own.values(), *columns)))
-        labels = tuple(dict.fromkeys((*places, *columns, *parts[0].labels)))
-        given = Factor(contract_node([f for f in parts if f.labels] or [ONE], labels), labels)
+            parts = [*parts[other is ONE :], Factor(identity, (*own.values(), *columns))]
+        given = Factor(contract_node(parts, labels), labels)
         apart = tuple([label for label in labels if label not in (*places, *batch)])
         yield _summed(_application(node, direction, given, (batch, places, target, apart)), needed)
 

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 import layouts
+from layouts.axes import Label
+from layouts.nodes import Leaf, Map, Operator
+from layouts.products import multiply, written_order
+from layouts.terms import Factor
 
 N = 240
 KERNEL = jnp.asarray(np.random.default_rng(3).normal(size=7))
@@ -55,3 +59,22 @@ def test_no_matrix_is_written_only_to_be_summed(name, around):
     (fun, shape), operator = AROUND[around], OPERATORS[name]
     report = layouts.cost(lambda x: fun(operator, x))(jnp.ones(shape))
     assert report.planned.additions < N * N // 2
+
+
+def nodes_below(node):
+    return [node, *(below for operand in node.operands for below in nodes_below(operand))]
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_number_stays_where_an_operator_is_applied_to_ones(kept):
+    """The sum of a matrix's rows, or of its columns, times a number holds the number."""
+    line = jax.ShapeDtypeStruct((N,), jnp.float32)
+    operator = Operator("cumsum", lambda x: [jnp.cumsum(x)], (line,), (line,))
+    sides = Label(N), Label(N)
+    matrix = Factor(Map((N, N), 4, (), operator), sides)
+    number = Factor(Leaf((), 4, (), 0), ())
+    order = written_order((), (), sides)
+    for pair in ((matrix, number), (number, matrix)):
+        result = multiply(*pair, {sides[kept]}, order)
+        assert set(result.labels) == {sides[kept]}
+        assert number.node in nodes_below(result.node)
