@@ -124,6 +124,31 @@ def count_stored_by(equation: JaxprEqn) -> int:
     return times * sum(map(count_stored, bodies)) if bodies else 1
 
 
+def count_placed(jaxpr: Jaxpr) -> dict[str, int]:
+    """How many entries a linear program puts at their places one at a time.
+
+    Pushed, those of its scatters; pulled, those of its gathers, as the transpose of one scatters.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> places = jnp.array([2, 0, 2])
+        >>> put = jax.make_jaxpr(lambda x: jnp.zeros(5).at[places].add(x))(jnp.ones(3))
+        >>> count_placed(put.jaxpr)
+        {'push': 3, 'pull': 0}
+    """
+    total = dict.fromkeys(("push", "pull"), 0)
+    for equation in _live(jaxpr):
+        name, params = equation.primitive.name, equation.params
+        if name.startswith("scatter"):
+            total["push"] += prod(_shape(equation.invars[2]))
+        elif name == "gather" and _inexact(equation.outvars[0]):
+            total["pull"] += prod(_shape(equation.outvars[0]))
+        times = params["length"] if name == "scan" else 1
+        for inside in map(count_placed, inner_jaxprs(params)):
+            total = {way: count + times * inside[way] for way, count in total.items()}
+    return total
+
+
 def loops_over_residuals(jaxpr: Jaxpr) -> set[bool]:
     """Which ways a linear program's loops run, that read residuals and work entry by entry.
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from layouts.algebra import tied_axes
 from layouts.graph import Graph
-from layouts.nodes import Contract, Node
+from layouts.nodes import Contract, Node, Put
 from layouts.program import Cost, count_stored, schedule
 
 # Measured on CPUs: programs with as many selections are 1 to 50 times as fast as a whole, of those
@@ -24,6 +24,9 @@ MANY = 48
 # Measured on CPUs, of some 320 functions: to move so many bytes takes as long as a multiplication,
 # to store an array as long as so many, and each step, stored or not, as long as so many.
 BYTES, TO_STORE, A_STEP = 50, 8000, 1000
+
+# An entry that is put at its place by itself, as XLA scatters, takes as long as so many.
+TO_PLACE = 10
 
 # Bytes moved beyond those of JAX's own program and beyond a cache: measured on CPUs, of matrices of
 # operators that are written out only to be summed, 10 to 300 times as slow as to apply these.
@@ -37,13 +40,15 @@ WORTH_A_PLAN = 0.9
 class Work(NamedTuple):
     """What a program does once: multiplications, bytes moved, arrays stored, and all its steps.
 
-    And whether it turns the left matrix of a product `Aᵀ B` first, which JAX's own does not.
+    And how many entries it puts at their places one at a time, and whether it turns the left matrix
+    of a product `Aᵀ B` first, which JAX's own does not.
     """
 
     multiplications: int
     moved_bytes: int
     stored: int
     steps: int
+    placed: int = 0
     turning: bool = False
 
 
@@ -57,7 +62,8 @@ def planned_work(cost: Cost, roots: Sequence[Node]) -> Work:
     steps, place = schedule(roots)
     turning = any(isinstance(step, Contract) and step.both_read_down for step in steps)
     stored = count_stored(roots, steps, place)
-    return Work(cost.multiplications, cost.moved_bytes, stored, len(steps), turning)
+    placed = sum(step.additions for step in steps if isinstance(step, Put))
+    return Work(cost.multiplications, cost.moved_bytes, stored, len(steps), placed, turning)
 
 
 def crowded(graph: Graph) -> bool:
@@ -95,8 +101,8 @@ def takes_longer(graph: Graph, planned: Work, its: Work) -> bool:
 
 def _time(work: Work, times: int) -> int:
     """In multiplications; of an array that is stored for several columns at once, one is stored."""
-    moved = work.multiplications + work.moved_bytes // BYTES
-    return times * moved + TO_STORE * work.stored + A_STEP * work.steps
+    each = work.multiplications + work.moved_bytes // BYTES + TO_PLACE * work.placed
+    return times * each + TO_STORE * work.stored + A_STEP * work.steps
 
 
 def fewer(graph: Graph) -> str:

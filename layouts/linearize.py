@@ -10,7 +10,13 @@ from typing import Any
 
 import jax
 
-from layouts.counting import count_jaxpr, count_stored, loops_over_residuals, primitives
+from layouts.counting import (
+    count_jaxpr,
+    count_placed,
+    count_stored,
+    loops_over_residuals,
+    primitives,
+)
 from layouts.crowding import Work, crowded, fewer, pushed, untouched
 from layouts.graph import Graph
 from layouts.reader import read, read_whole
@@ -77,5 +83,6 @@ def linearize(
         once.moved_bytes,
         count_stored(closed.jaxpr),
         len(primitives(closed.jaxpr)),
+        count_placed(closed.jaxpr)[fewer(apart)],
     )
     return Linearized(value, graph, residuals, work, whole), aux

@@ -329,6 +329,19 @@ def test_what_would_move_many_more_bytes_than_jax_is_applied_as_a_whole():
     np.testing.assert_allclose(compiled(x), jax.jacrev(bands)(x), atol=1e-12)
 
 
+def of_segments(x):
+    """What the sums of segments cost."""
+    return jnp.sin(jax.ops.segment_sum(x, jnp.arange(300) // 20, 15)).sum()
+
+
+def test_no_column_is_scattered_where_a_plan_writes_what_it_would_give():
+    """XLA puts each entry at its place by itself: all columns of a matrix take long."""
+    x = jnp.asarray(np.random.default_rng(0).standard_normal(300))
+    text = jax.jit(hessian(of_segments)).lower(x).as_text()
+    assert text.count('"stablehlo.scatter"') == 1  # the function's own
+    np.testing.assert_allclose(hessian(of_segments)(x), jax.hessian(of_segments)(x), atol=1e-12)
+
+
 def preys(p):
     """Predators and preys by what they eat and are eaten: a long loop over entries."""
     growth, eaten = p["growth"], p["eaten"]
