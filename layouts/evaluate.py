@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from layouts.applying import applied, matrix
+from layouts.beforehand import left_to_run
 from layouts.mesh.sharding import split_of
 from layouts.mesh.ways import columns_from
 from layouts.nodes import (
@@ -71,8 +72,11 @@ def evaluate(
     applications: dict[tuple, Sequence[jax.Array]] = {}
     matrices: dict[tuple, Sequence[jax.Array]] = {}
     columns = _columns(ordered)
+    left = left_to_run(ordered, place, residuals)
     for node in ordered:
         operands = [values[place[id(operand)]] for operand in node.operands]
+        if len(values) in left:
+            operands = lax.optimization_barrier(operands)
         if isinstance(node, Leaf):
             values.append(residuals[node.index])
         elif isinstance(node, Write):

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from layouts.nodes import Indices, Mask
 from layouts.parts import Part, expand
@@ -85,9 +86,11 @@ def _added_up(parts: Sequence[Part]) -> jax.Array:
         at = tuple(_as_one_axis(places, shape, group) for group in groups)
         whole = any(isinstance(place, slice) for place in at)
         (runs if whole else lists).append((at, entries))
-    zeros = (jnp.zeros_like(part.array, shape=()) for part in parts)
+    zero = reduce(operator.add, (jnp.zeros_like(part.array, shape=()) for part in parts))
+    if prod(shape) >= SMALL:  # known beforehand it is copied, which takes up to 6 times as long
+        zero = lax.optimization_barrier(zero)
     merged = [prod(shape[axis] for axis in group) for group in groups]
-    total = jnp.broadcast_to(reduce(operator.add, zeros), merged)
+    total = jnp.broadcast_to(zero, merged)
     for at, entries in runs:
         total = total.at[at].add(entries, mode="drop", unique_indices=True)
     if lists:  # all of them in one step, which compiles once

@@ -18,6 +18,7 @@ import numpy as np
 from jax.errors import JAXIndexError, JAXTypeError
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, jaxpr_as_fun
 
+from layouts.beforehand import unknown
 from layouts.folding import Entries, entries_of, fold
 from layouts.walking import inlined, walk
 
@@ -129,7 +130,12 @@ def _traced(
     jaxpr, leaves, tree = kept
     same = repeating(traced.jaxpr, list(map(_is_number, traced.jaxpr.invars)))
     told = map(Told, same, _spelled_out(traced, others))
-    made = zip(jaxpr_as_fun(traced)(*primals), told, strict=True)
+    constant = _of_constants(traced.jaxpr)
+    results = [
+        unknown(array) if known else array
+        for array, known in zip(jaxpr_as_fun(traced)(*primals), constant, strict=True)
+    ]
+    made = zip(results, told, strict=True)
     pairs = [
         next(made) if isinstance(x, jax.core.Tracer) else (x, Told(entries=_held(x, others)))
         for x in leaves
@@ -137,6 +143,16 @@ def _traced(
     value, constants, aux = jax.tree.unflatten(tree, [array for array, _ in pairs])
     _, known, _ = jax.tree.unflatten(tree, [of_it for _, of_it in pairs])
     return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, known)
+
+
+def _of_constants(jaxpr: Jaxpr) -> list[bool]:
+    """Which outputs of a program depend on none of its inputs."""
+
+    def step(equation: JaxprEqn, operands: Sequence[bool]) -> Sequence[bool]:
+        return [all(operands)] * len(equation.outvars)
+
+    arguments = [False] * len(jaxpr.invars)
+    return walk(jaxpr, [True] * len(jaxpr.constvars), arguments, step, lambda atom: True)
 
 
 def _told(
