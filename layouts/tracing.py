@@ -130,11 +130,8 @@ def _traced(
     jaxpr, leaves, tree = kept
     same = repeating(traced.jaxpr, list(map(_is_number, traced.jaxpr.invars)))
     told = map(Told, same, _spelled_out(traced, others))
-    constant = _of_constants(traced.jaxpr)
-    results = [
-        unknown(array) if known else array
-        for array, known in zip(jaxpr_as_fun(traced)(*primals), constant, strict=True)
-    ]
+    arrays = zip(jaxpr_as_fun(traced)(*primals), _of_constants(traced), same, strict=True)
+    results = [unknown(x) if constant and not number else x for x, constant, number in arrays]
     made = zip(results, told, strict=True)
     pairs = [
         next(made) if isinstance(x, jax.core.Tracer) else (x, Told(entries=_held(x, others)))
@@ -145,14 +142,15 @@ def _traced(
     return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, known)
 
 
-def _of_constants(jaxpr: Jaxpr) -> list[bool]:
-    """Which outputs of a program depend on none of its inputs."""
+def _of_constants(closed: ClosedJaxpr) -> list[bool]:
+    """Which outputs of a program are made of arrays that are there before it runs."""
 
     def step(equation: JaxprEqn, operands: Sequence[bool]) -> Sequence[bool]:
         return [all(operands)] * len(equation.outvars)
 
-    arguments = [False] * len(jaxpr.invars)
-    return walk(jaxpr, [True] * len(jaxpr.constvars), arguments, step, lambda atom: True)
+    there = [not isinstance(const, jax.core.Tracer) for const in closed.consts]
+    arguments = [False] * len(closed.jaxpr.invars)
+    return walk(closed.jaxpr, there, arguments, step, lambda atom: True)
 
 
 def _told(
