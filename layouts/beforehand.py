@@ -39,10 +39,11 @@ def left_to_run(
                 known[step] = large
             continue
         below = [known.get(place[id(operand)]) for operand in node.operands]
-        work = node.multiplications + node.additions + AN_ENTRY * node.size
-        if any(below) and None not in below and work > LONG:
+        if None in below:
+            continue
+        if any(below) and node.multiplications + node.additions + AN_ENTRY * node.size > LONG:
             long.add(step)
-        elif None not in below:
+        else:
             known[step] = any(below)
     compiled = long and is_traced(lax.optimization_barrier(0.0))
     return long if compiled else set()

@@ -78,7 +78,7 @@ def count_equation(equation: JaxprEqn) -> tuple[int, int, int]:
     bodies = [count_jaxpr(body) for body in inner_jaxprs(params)]
     if bodies:
         inside = max(body.peak_bytes for body in bodies)
-        times = params["length"] if name == "scan" else 1
+        times = _passes(equation)
         pick: Callable = max if name == "cond" else sum
         if name == "custom_linear_solve":  # matvec, vecmat, solve, transpose_solve: one runs
             bodies = bodies[2:3]
@@ -120,33 +120,39 @@ def count_stored_by(equation: JaxprEqn) -> int:
     """How many arrays one equation stores: a loop at each of its steps those of its body."""
     name, params = equation.primitive.name, equation.params
     bodies = [] if name in AT_ONCE else inner_jaxprs(params)
-    times = params["length"] if name == "scan" else 1
-    return times * sum(map(count_stored, bodies)) if bodies else 1
+    return _passes(equation) * sum(map(count_stored, bodies)) if bodies else 1
 
 
-def count_placed(jaxpr: Jaxpr) -> dict[str, int]:
+def count_placed(jaxpr: Jaxpr, direction: str) -> int:
     """How many entries a linear program puts at their places one at a time.
 
-    Pushed, those of its scatters; pulled, those of its gathers, as the transpose of one scatters.
+    Args:
+        jaxpr: the program.
+        direction: how it is applied; "push" puts the entries of its scatters, "pull" those of its
+            gathers, as the transpose of one scatters.
 
     Example:
         >>> import jax, jax.numpy as jnp
         >>> places = jnp.array([2, 0, 2])
         >>> put = jax.make_jaxpr(lambda x: jnp.zeros(5).at[places].add(x))(jnp.ones(3))
-        >>> count_placed(put.jaxpr)
-        {'push': 3, 'pull': 0}
+        >>> count_placed(put.jaxpr, "push"), count_placed(put.jaxpr, "pull")
+        (3, 0)
     """
-    total = dict.fromkeys(("push", "pull"), 0)
+    count = 0
     for equation in _live(jaxpr):
-        name, params = equation.primitive.name, equation.params
-        if name.startswith("scatter"):
-            total["push"] += prod(_shape(equation.invars[2]))
-        elif name == "gather" and _inexact(equation.outvars[0]):
-            total["pull"] += prod(_shape(equation.outvars[0]))
-        times = params["length"] if name == "scan" else 1
-        for inside in map(count_placed, inner_jaxprs(params)):
-            total = {way: count + times * inside[way] for way, count in total.items()}
-    return total
+        name = equation.primitive.name
+        if direction == "push" and name.startswith("scatter"):
+            count += prod(_shape(equation.invars[2]))
+        elif direction == "pull" and name == "gather" and _inexact(equation.outvars[0]):
+            count += prod(_shape(equation.outvars[0]))
+        inside = sum(count_placed(body, direction) for body in inner_jaxprs(equation.params))
+        count += _passes(equation) * inside
+    return count
+
+
+def _passes(equation: JaxprEqn) -> int:
+    """How often an equation runs its body; of a `while` loop, whose length is not known, once."""
+    return equation.params["length"] if equation.primitive.name == "scan" else 1
 
 
 def loops_over_residuals(jaxpr: Jaxpr) -> set[bool]:

@@ -83,6 +83,6 @@ def linearize(
         once.moved_bytes,
         count_stored(closed.jaxpr),
         len(primitives(closed.jaxpr)),
-        count_placed(closed.jaxpr)[fewer(apart)],
+        count_placed(closed.jaxpr, fewer(apart)),
     )
     return Linearized(value, graph, residuals, work, whole), aux

@@ -236,16 +236,12 @@ def _with_operators(terms: Terms, change: Callable[[Operator], Operator]) -> Ter
 
 def _applied(matrix: Factor, other: Factor, needed: set[Label]) -> Factor | None:
     """Apply an operator to a factor, or its transpose; None where that is not their product."""
-    node = matrix_of(matrix.node)
-    if node is None or node.operator is None:
-        return None
-    batch, out, into = _sides(node, matrix.labels)
     summed = {*matrix.labels, *other.labels} - needed
-    for direction, source, target in (("push", into, out), ("pull", out, into)):
+    for node, direction, (batch, source, target) in _ways(matrix):
         fits = summed == {*source} and summed <= {*other.labels}
         apart = {*target}.isdisjoint(other.labels)
-        free = not summed and not node.operator.no_matrix  # a product that sums nothing
-        if fits and apart and not free and direction in node.operator.directions:
+        free = not summed and not _must_be_applied(matrix)  # a product that sums nothing
+        if fits and apart and not free:
             columns = tuple(n for n in other.labels if n not in (*source, *batch))
             return _application(node, direction, other, (batch, source, target, columns))
     return None
@@ -256,26 +252,34 @@ def _by_columns(matrix: Factor, other: Factor, needed: set[Label]) -> Iterator[F
 
     `Σ_b M[k,(a,b)] y[a,b]` is M pushing `δ[a′,a] y[a′,b]`; for what y lacks, ones stand.
     """
+    for node, direction, (batch, source, target) in _ways(matrix):
+        columns = tuple([label for label in source if label in needed])
+        fits = len(columns) < len(source) and {*target}.isdisjoint(other.labels)
+        if not fits or (columns and _must_be_applied(matrix)):
+            continue
+        own = {label: Label(label.size) for label in columns}
+        places = tuple([own.get(label, label) for label in source])
+        renamed = Factor(other.node, tuple([own.get(label, label) for label in other.labels]))
+        labels = tuple(dict.fromkeys((*places, *columns, *renamed.labels)))
+        parts = [renamed]
+        if columns:
+            shape = sizes(columns) * 2
+            delta = Factor(Identity(shape, node.itemsize), (*own.values(), *columns))
+            parts = [delta] if other is ONE else [renamed, delta]
+        given = Factor(contract_node(parts, labels), labels)
+        apart = tuple([label for label in labels if label not in (*places, *batch)])
+        yield _summed(_application(node, direction, given, (batch, places, target, apart)), needed)
+
+
+def _ways(matrix: Factor) -> Iterator[tuple[Map, str, tuple[tuple[Label, ...], ...]]]:
+    """The ways an operator can be applied, each with its labels: of batch, operand and result."""
     node = matrix_of(matrix.node)
     if node is None or node.operator is None:
         return
     batch, out, into = _sides(node, matrix.labels)
     for direction, source, target in (("push", into, out), ("pull", out, into)):
-        columns = tuple([label for label in source if label in needed])
-        fits = len(columns) < len(source) and {*target}.isdisjoint(other.labels)
-        whole = not (columns and node.operator.no_matrix)
-        if not (fits and whole and direction in node.operator.directions):
-            continue
-        own = {label: Label(label.size) for label in columns}
-        places = tuple([own.get(label, label) for label in source])
-        parts = [Factor(other.node, tuple([own.get(label, label) for label in other.labels]))]
-        labels = tuple(dict.fromkeys((*places, *columns, *parts[0].labels)))
-        if columns:
-            identity = Identity(sizes(columns) * 2, node.itemsize)
-            parts = [*parts[other is ONE :], Factor(identity, (*own.values(), *columns))]
-        given = Factor(contract_node(parts, labels), labels)
-        apart = tuple([label for label in labels if label not in (*places, *batch)])
-        yield _summed(_application(node, direction, given, (batch, places, target, apart)), needed)
+        if direction in node.operator.directions:
+            yield node, direction, (batch, source, target)
 
 
 def _application(
