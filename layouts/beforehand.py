@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from layouts.mesh.sharding import is_traced
+from layouts.mesh.sharding import is_staged, is_traced
 from layouts.nodes import Leaf, Node
 
 # Measured with JAX 0.10.2: it takes 0.04 seconds and more over so many multiplications and
@@ -45,8 +45,7 @@ def left_to_run(
             long.add(step)
         else:
             known[step] = any(below)
-    compiled = long and is_traced(lax.optimization_barrier(0.0))
-    return long if compiled else set()
+    return long if long and is_staged() else set()
 
 
 def unknown(array: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ from layouts.errors import LayoutError
 from layouts.evaluate import evaluate
 from layouts.formulas.of_terms import kronecker_of
 from layouts.formulas.tree import Call
-from layouts.mesh.partitioned import compute_stored
+from layouts.mesh.partitioned import compute
 from layouts.mesh.sharding import Sharded, checked, lifted
 from layouts.nodes import Leaf, Node, Reshape
 from layouts.show.terms import terms_text
@@ -302,7 +302,7 @@ class Entries:
             sharding = own or lifted(terms, arrays)
         if folded is not None:
             node = Reshape(folded, itemsize, (node,))
-        (array,) = compute_stored([node], arrays, [sharding], [self.dtype])
+        (array,) = compute([node], arrays, [sharding], [self.dtype])
         return array
 
     @property

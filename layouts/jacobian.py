@@ -376,7 +376,7 @@ def _stored(
 ) -> Jacobian:
     """Evaluate the factors of symbolic terms and keep them."""
     wanted = [(terms, out_shape, in_shape, dtype, names)]
-    (jacobian,) = store(wanted, residuals, [sharding], stored=True)
+    (jacobian,) = store(wanted, residuals, [sharding])
     return jacobian
 
 
@@ -384,7 +384,6 @@ def store(
     wanted: Sequence[tuple[Terms, Shape, Shape, Any, Names]],
     residuals: Sequence[jax.Array],
     shardings: Sequence[Sharded] | None = None,
-    stored: bool = False,
 ) -> list[Jacobian]:
     """Evaluate the factors of several symbolic Jacobians in one program and keep them.
 
@@ -392,9 +391,8 @@ def store(
         wanted: for each its terms, output shape, input shape, dtype and names.
         residuals: the array for each leaf of the terms' programs.
         shardings: how each would lie on a mesh if it were dense.
-        stored: whether the residuals are another Jacobian's factors.
     """
-    found = settled([terms for terms, *_ in wanted], residuals, shardings, stored)
+    found = settled([terms for terms, *_ in wanted], residuals, shardings)
     return [
         Jacobian(terms, arrays, *rest)
         for (terms, arrays), (_, *rest) in zip(found, wanted, strict=True)

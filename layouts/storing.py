@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from layouts.mesh.partitioned import compute, compute_stored
+from layouts.mesh.partitioned import compute
 from layouts.mesh.sharding import Sharded
 from layouts.mesh.splitting import by_label
 from layouts.nodes import Leaf, Node, Reshape
@@ -68,7 +68,6 @@ def settled(
     wanted: Sequence[Terms],
     residuals: Sequence[jax.Array],
     shardings: Sequence[Sharded] | None = None,
-    stored: bool = False,
 ) -> list[tuple[Terms, Arrays]]:
     """Evaluate the factors of several sums of symbolic terms in one program.
 
@@ -76,7 +75,6 @@ def settled(
         wanted: the terms of each.
         residuals: the array for each leaf of the terms' programs.
         shardings: how the dense array of each would lie on a mesh; factors are split likewise.
-        stored: whether the residuals are another Jacobian's factors.
 
     Returns:
         For each the stored terms and their arrays, an array that several factors share once.
@@ -89,7 +87,7 @@ def settled(
         for term in terms
         for one in by_label(term, whole)
     ]
-    values = iter((compute_stored if stored else compute)(nodes, residuals, lying))
+    values = iter(compute(nodes, residuals, lying))
     found = []
     for terms in wanted:
         arrays: list[jax.Array] = []

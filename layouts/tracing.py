@@ -39,6 +39,10 @@ REPEATING = {
 }
 
 
+# Stands for an array that a traced program gives, until that is run.
+_FOUND: Any = object()
+
+
 class Told(NamedTuple):
     """What is known of a residual.
 
@@ -123,7 +127,9 @@ def _traced(
     def run(*primals: jax.Array) -> list[jax.Array]:
         value, closed, aux, _ = _linearized(function, primals, has_aux)
         leaves, tree = jax.tree.flatten((value, closed.consts, aux))
-        kept.extend((closed.jaxpr, leaves, tree))
+        # A tracer that outlived its trace would be a leak to `jax.checking_leaks`.
+        held = [_FOUND if isinstance(leaf, jax.core.Tracer) else leaf for leaf in leaves]
+        kept.extend((closed.jaxpr, held, tree))
         return [leaf for leaf in leaves if isinstance(leaf, jax.core.Tracer)]
 
     traced = jax.make_jaxpr(run)(*primals)
@@ -133,10 +139,7 @@ def _traced(
     arrays = zip(jaxpr_as_fun(traced)(*primals), _of_constants(traced), same, strict=True)
     results = [unknown(x) if constant and not number else x for x, constant, number in arrays]
     made = zip(results, told, strict=True)
-    pairs = [
-        next(made) if isinstance(x, jax.core.Tracer) else (x, Told(entries=_held(x, others)))
-        for x in leaves
-    ]
+    pairs = [next(made) if x is _FOUND else (x, Told(entries=_held(x, others))) for x in leaves]
     value, constants, aux = jax.tree.unflatten(tree, [array for array, _ in pairs])
     _, known, _ = jax.tree.unflatten(tree, [of_it for _, of_it in pairs])
     return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, known)

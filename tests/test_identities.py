@@ -97,14 +97,6 @@ def test_the_table_has_enough_rows_in_each_family():
     assert len({row.name for row in IDENTITIES}) == len(IDENTITIES)
 
 
-@pytest.fixture(autouse=True)
-def _quickly_compiled():
-    """Most of the time goes to compiling, for arrays of a few numbers."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.parametrize("row", IDENTITIES, ids=lambda row: row.name)
 def test_an_identity_is_derived(row):
     work = Work(row)

@@ -26,10 +26,6 @@ from tests.sweep import (
 TABLES = (DIFFERENTIABLE, WHOLE, CONSTANT, REFUSED, OUTSIDE)
 
 
-# Hundreds of programs run once each: most of their time would be XLA's optimisation.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_every_public_function_stands_in_one_table(module):
     named = Counter(name for table in TABLES for name in table[module])
@@ -76,7 +72,7 @@ def test_jacobian(call):
         structured = jacobian(function, **options, structured=True)(*args)
         return transform(function, **options)(*args), [*found, densified(structured)]
 
-    run = everything if call.eager else jax.jit(everything, compiler_options=QUICK)
+    run = everything if call.eager else jax.jit(everything)
     wanted, found = run(*args)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(wanted)), "no oracle"
     for tree in found:

@@ -465,6 +465,57 @@ def test_jacobians_of_closures_under_an_outer_jacobian():
     assert_same(jacobian(inner)(W), jax.jacrev(inner)(W))
 
 
+def energy(x):
+    return jnp.exp(-((x[:, None] - x[None]) ** 2)).sum()
+
+
+def damped(x):
+    return jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jnp.sin(s[1])), (0, x))[1]
+
+
+@pytest.mark.parametrize(
+    ("transform", "function", "programs", "structured"),
+    [
+        (hessian, energy, 1, False),
+        (hessian, energy, 1, True),
+        (jacobian, lambda x: x[1:] * x[:-1], 1, False),
+        (jacobian, lambda x: x[1:] * x[:-1], 0, True),  # whose factors are at hand
+        (jacobian, damped, 0, False),  # what applies an operator is run step by step
+    ],
+)
+def test_outside_jit_a_plan_is_one_program_that_is_compiled_once(
+    transform, function, programs, structured, caplog
+):
+    """Whatever function it came from, if that is alike."""
+    x = normal(7)
+    wanted = (jax.hessian if transform is hessian else jax.jacfwd)(function)(x)
+    jax.clear_caches()
+    for expected in (programs, 0):
+        caplog.clear()
+        with jax.log_compiles():
+            found = transform(lambda x: function(x), structured=structured)(x)
+        told = [record.getMessage() for record in caplog.records]
+        assert sum(line.startswith("Compiling jit(_evaluated)") for line in told) == expected
+        assert_same(densified(found) if structured else found, wanted)
+
+
+def test_outside_jit_an_array_that_is_at_hand_stays_that_array():
+    W, X = normal(5, 3), normal(3, 2)
+    assert jacobian(jnp.matmul, structured=True)(W, X).arrays[0] is X
+
+
+@pytest.mark.parametrize("structured", [False, True])
+@pytest.mark.parametrize(
+    ("transform", "function"), [(hessian, energy), (jacobian, damped), (jacobian, jax.nn.softmax)]
+)
+def test_no_tracer_outlives_its_trace(transform, function, structured):
+    x = normal(7)
+    with jax.checking_leaks():
+        found = jax.jit(transform(function, structured=structured))(x)
+    wanted = (jax.hessian if transform is hessian else jax.jacfwd)(function)(x)
+    assert_same(densified(found) if structured else found, wanted)
+
+
 def test_names_are_exported():
     assert layouts.jacobian is jacobian and layouts.hessian is hessian
     assert issubclass(LayoutError, ValueError)

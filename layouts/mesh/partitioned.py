@@ -17,7 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from layouts.applying import cast
 from layouts.evaluate import evaluate
 from layouts.mesh.explicit import explicit_among, inside, on_auto_axes
-from layouts.mesh.sharding import Sharded, is_traced, sharding_of
+from layouts.mesh.sharding import Sharded, is_staged, is_traced, sharding_of
 from layouts.mesh.splitting import constraints, made_apart
 from layouts.nodes import Leaf, Node, Operated
 from layouts.program import schedule
@@ -104,7 +104,7 @@ def compute(
     explicit = explicit_among(residuals, program.shardings)
     operated = explicit is not None and any(isinstance(n, Operated) for n in schedule(nodes)[0])
     if origin is None or not (copies or operated) or origin.has_effects:
-        return _evaluated(program, residuals)
+        return _met(program, residuals)
     if explicit is not None:
         try:
             return _derived_inside(program, explicit, origin)
@@ -137,29 +137,33 @@ def _derived_inside(program: Program, explicit: NamedSharding, origin: Origin) -
     return _on_auto_axes(run, program, explicit, list(origin.arrays))
 
 
-def compute_stored(
-    nodes: Sequence[Node],
-    arrays: Sequence[jax.Array],
-    shardings: Sequence[Sharded],
-    dtypes: Sequence[Any] | None = None,
-) -> list[jax.Array]:
-    """Compute nodes from a Jacobian's stored factors, as `compute` does.
+def _met(program: Program, residuals: Residuals) -> list[jax.Array]:
+    """Evaluate a program as it is met: in that which JAX traces, or else compiled by itself.
 
-    Factors on several devices are worked on in one compiled program, also outside `jax.jit`.
+    An operator belongs to one trace of its function, so that what applies it would be compiled at
+    each call; on one device its steps are run one by one.
     """
-    if any(map(is_traced, arrays)) or not any((*shardings, *map(sharding_of, arrays))):
-        return compute(nodes, arrays, shardings, dtypes)
-    wanted = list(zip(nodes, dtypes or [None] * len(nodes), shardings, strict=True))
-    # A factor that is an array at hand stays that array.
-    steps = {(id(n), t, s): (n, t, s) for n, t, s in wanted if s or not isinstance(n, Leaf)}
+    apart = not any((*program.shardings, *map(sharding_of, residuals)))
+    operated = apart and any(isinstance(node, Operated) for node in schedule(program.nodes)[0])
+    if operated or any(map(is_traced, residuals)) or is_staged():
+        return _evaluated(program, residuals)
+    return _by_itself(program, residuals)
+
+
+def _by_itself(program: Program, residuals: Residuals) -> list[jax.Array]:
+    """Compile and run a program; equal results are one, and an array at hand stays that array."""
+    ordered, place = schedule(program.nodes)
+    columns = zip(program.nodes, program.dtypes, program.shardings, strict=True)
+    wanted = [(place[id(node)], dtype, sharding) for node, dtype, sharding in columns]
     made: dict[tuple, jax.Array] = {}
-    if steps:
-        program = Program(*(tuple(column) for column in zip(*steps.values(), strict=True)))
-        made = dict(zip(steps, _compiled(program, list(arrays)), strict=True))
-    return [
-        made[id(n), t, s] if (id(n), t, s) in made else arrays[n.index]  # type: ignore[attr-defined]
-        for n, t, s in wanted
-    ]
+    for key in wanted:
+        if key[1:] == (None, None) and isinstance(leaf := ordered[key[0]], Leaf):
+            made[key] = residuals[leaf.index]
+    if rest := [key for key in dict.fromkeys(wanted) if key not in made]:
+        places, dtypes, shardings = zip(*rest, strict=True)
+        part = Program(tuple(ordered[n] for n in places), dtypes, shardings)
+        made |= zip(rest, _compiled(part, list(residuals)), strict=True)
+    return [made[key] for key in wanted]
 
 
 def _evaluated(program: Program, residuals: Residuals) -> list[jax.Array]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, get_abstract_mesh
 
 from layouts.errors import LayoutError
@@ -210,6 +211,11 @@ def _ids(devices: Iterable[Any]) -> list[int]:
 def is_traced(array: Any) -> bool:
     """Whether an array is known by its type alone."""
     return isinstance(array, jax.core.Tracer)
+
+
+def is_staged() -> bool:
+    """Whether what is computed now becomes a part of a program that JAX traces."""
+    return is_traced(lax.optimization_barrier(0.0))
 
 
 def sharding_of(array: Any) -> Sharded:
