@@ -127,13 +127,15 @@ def _traced(
     def run(*primals: jax.Array) -> list[jax.Array]:
         value, closed, aux, _ = _linearized(function, primals, has_aux)
         leaves, tree = jax.tree.flatten((value, closed.consts, aux))
-        # A tracer that outlived its trace would be a leak to `jax.checking_leaks`.
+        # A tracer that outlived its trace would be a leak to `jax.checking_leaks`; newer JAX holds
+        # a program's constants in the program.
         held = [_FOUND if isinstance(leaf, jax.core.Tracer) else leaf for leaf in leaves]
-        kept.extend((closed.jaxpr, held, tree))
+        bare = ClosedJaxpr(closed.jaxpr, [None] * len(closed.consts))
+        kept.extend((bare, held, tree))
         return [leaf for leaf in leaves if isinstance(leaf, jax.core.Tracer)]
 
     traced = jax.make_jaxpr(run)(*primals)
-    jaxpr, leaves, tree = kept
+    bare, leaves, tree = kept
     same = repeating(traced.jaxpr, list(map(_is_number, traced.jaxpr.invars)))
     told = map(Told, same, _spelled_out(traced, others))
     arrays = zip(jaxpr_as_fun(traced)(*primals), _of_constants(traced), same, strict=True)
@@ -142,7 +144,7 @@ def _traced(
     pairs = [next(made) if x is _FOUND else (x, Told(entries=_held(x, others))) for x in leaves]
     value, constants, aux = jax.tree.unflatten(tree, [array for array, _ in pairs])
     _, known, _ = jax.tree.unflatten(tree, [of_it for _, of_it in pairs])
-    return LinearProgram(value, ClosedJaxpr(jaxpr, constants), aux, known)
+    return LinearProgram(value, ClosedJaxpr(bare.jaxpr, constants), aux, known)
 
 
 def _of_constants(closed: ClosedJaxpr) -> list[bool]:
