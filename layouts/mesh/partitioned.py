@@ -75,6 +75,11 @@ class Program:
         roots = tuple(place[id(node)] for node in self.nodes)
         return steps, roots, tuple(map(str, self.dtypes)), self.shardings
 
+    @property
+    def has_operators(self) -> bool:
+        """Whether a node applies an operator."""
+        return any(isinstance(node, Operated) for node in schedule(self.nodes)[0])
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Program) and self.key == other.key
 
@@ -89,7 +94,7 @@ def compute(
     dtypes: Sequence[Any] | None = None,
     origin: Origin | None = None,
 ) -> list[jax.Array]:
-    """Compute nodes, each lying as is said, under the caller's trace.
+    """Compute nodes, each lying as is said, under the caller's trace or in a program of their own.
 
     Args:
         nodes: what is wanted.
@@ -102,7 +107,7 @@ def compute(
     program = Program(tuple(nodes), types, tuple(shardings))
     _, copies = made_apart(nodes, shardings, len(residuals))
     explicit = explicit_among(residuals, program.shardings)
-    operated = explicit is not None and any(isinstance(n, Operated) for n in schedule(nodes)[0])
+    operated = explicit is not None and program.has_operators
     if origin is None or not (copies or operated) or origin.has_effects:
         return _met(program, residuals)
     if explicit is not None:
@@ -144,8 +149,7 @@ def _met(program: Program, residuals: Residuals) -> list[jax.Array]:
     each call; on one device its steps are run one by one.
     """
     apart = not any((*program.shardings, *map(sharding_of, residuals)))
-    operated = apart and any(isinstance(node, Operated) for node in schedule(program.nodes)[0])
-    if operated or any(map(is_traced, residuals)) or is_staged():
+    if (apart and program.has_operators) or any(map(is_traced, residuals)) or is_staged():
         return _evaluated(program, residuals)
     return _by_itself(program, residuals)
 
