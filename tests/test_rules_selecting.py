@@ -1,4 +1,4 @@
-"""Lookups and placements of every kind against `jax.jacrev`."""
+"""Lookups and placements of every kind against `jax.jacrev` and `jax.jacfwd`."""
 
 from functools import cache
 
@@ -225,9 +225,11 @@ def test_every_way_gives_what_jax_gives(name):
             J.dense(),  # which comes from outside
             *(layouts.jacobian(function, order=order)(x) for order in orders),
         ]
-        return found, jax.vmap(layouts.jacobian(function))(several)
+        mapped = jax.vmap(layouts.jacobian(function))(several)
+        return jax.jacfwd(function)(x), found, mapped
 
-    found, mapped = everything(several, J)
+    forward, found, mapped = everything(several, J)
+    np.testing.assert_allclose(forward, expected[0], atol=1e-12)
     for dense in (J.dense(), *found):
         assert dense.shape == expected[0].shape
         np.testing.assert_allclose(dense, expected[0], atol=1e-11)

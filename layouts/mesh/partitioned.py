@@ -148,10 +148,11 @@ def _met(program: Program, residuals: Residuals) -> list[jax.Array]:
     An operator belongs to one trace of its function, so that what applies it would be compiled at
     each call; on one device its steps are run one by one.
     """
-    apart = not any((*program.shardings, *map(sharding_of, residuals)))
-    if (apart and program.has_operators) or any(map(is_traced, residuals)) or is_staged():
+    if any(map(is_traced, residuals)) or is_staged():
         return _evaluated(program, residuals)
-    return _by_itself(program, residuals)
+    lies = any((*program.shardings, *map(sharding_of, residuals)))
+    run = _by_itself if lies or not program.has_operators else _evaluated
+    return run(program, residuals)
 
 
 def _by_itself(program: Program, residuals: Residuals) -> list[jax.Array]:
