@@ -8,9 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from layouts.derivation.steps import Derivation
 from layouts.derivation.tracing import trace
-from layouts.derivation.truth import Truth
+from layouts.derivation.truth import differences
 from layouts.derivation.writing import Writing
 from layouts.errors import LayoutError
 
@@ -51,18 +50,23 @@ def derive(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
                 raise LayoutError("argnums", "places among the arguments", received, "count from 0")
         leaves, treedef = jax.tree.flatten(args)
         program = trace(fun, args)
-        numbers = jax.tree.unflatten(treedef, range(len(leaves)))
-        abstract = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+        names = [vertex.name for vertex in program.vertices[: len(leaves)]]
+        tree = jax.tree.unflatten(treedef, names)
+        chosen = tuple(tree[place] for place in places)
+        records = {name: Writing(program, program.vertex(name)) for name in jax.tree.leaves(chosen)}
+        for record in records.values():
+            record.write()
+        if not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
 
-        def flat(*leaves: Any) -> Any:
-            return fun(*jax.tree.unflatten(treedef, leaves))
+            def flat(*leaves: Any) -> Any:
+                return fun(*jax.tree.unflatten(treedef, leaves))
 
-        truth = None if abstract else Truth(flat, program, [jnp.asarray(leaf) for leaf in leaves])
-
-        def derivation(number: int) -> Derivation:
-            return Writing(program, program.vertices[number], truth).derivation()
-
-        found = tuple(jax.tree.map(derivation, numbers[place]) for place in places)
+            arrays = [jnp.asarray(leaf) for leaf in leaves]
+            found = differences(flat, program, arrays, {n: r.checks for n, r in records.items()})
+            for name, record in records.items():
+                record.hold(found[name])
+        derivations = {name: record.derivation() for name, record in records.items()}
+        found = jax.tree.map(derivations.__getitem__, chosen)
         return found[0] if isinstance(argnums, int) else found
 
     return derivation_of_fun

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import jax
 
@@ -11,7 +13,7 @@ from layouts.derivation.chain import Chain
 from layouts.derivation.folding import folded
 from layouts.derivation.partials import Axes
 from layouts.derivation.steps import Derivation, Step
-from layouts.derivation.truth import Truth
+from layouts.derivation.truth import Check, Truth
 from layouts.derivation.vertices import Program, Vertex
 from layouts.formulas.abbreviating import abbreviated
 from layouts.formulas.in_numpy import in_numpy
@@ -29,14 +31,12 @@ class Record(Chain):
     Args:
         program: the function.
         source: the input that it is differentiated by.
-        truth: the true values that the steps are held against.
     """
 
-    def __init__(self, program: Program, source: Vertex, truth: Truth | None = None):
+    def __init__(self, program: Program, source: Vertex):
         """Start without steps."""
         super().__init__(program, source)
-        self.truth = None if truth is None else truth.of(source)
-        self.checks: list[tuple] = []
+        self.checks: list[Check] = []
         self.steps: list[Step] = []
         self.notes: list[str] = []
 
@@ -44,7 +44,7 @@ class Record(Chain):
         self, kind: str, head: Formula, summands: Sequence[Summand], reason: str
     ) -> None:
         equation = Equation((head, written(summands)))
-        true = self.truth and self.truth.gradients[self.source.name]
+        true = partial(Truth.gradient, name=self.source.name)
         axes = self._axes(self.source)
         self._say(kind, equation, reason, self.source.shape, true, axes)
 
@@ -54,7 +54,7 @@ class Record(Chain):
         formula: Equation,
         reason: str,
         shape: Shape,
-        true: object = None,
+        true: Callable[[Truth], Any] | None = None,
         letters: Axes = (),
     ) -> None:
         if len({*map(text, formula.sides)}) == 1:  # what has no formula stands for itself
@@ -64,11 +64,12 @@ class Record(Chain):
         self.checks.append((formula.sides[-1], true, tuple(letters)))
         self.steps.append(Step(kind, formula, reason, shape))
 
-    def _finished(self) -> Derivation:
-        if self.truth is not None:
-            checks = self.truth.differences(self.checks)
-            checked = zip(self.steps, checks, strict=True)
-            self.steps = [replace(step, check=check) for step, check in checked]
+    def hold(self, apart: Sequence[float | None]) -> None:
+        """Take in how far each step is from its true value; None where that is not known."""
+        self.steps = [replace(step, check=d) for step, d in zip(self.steps, apart, strict=True)]
+
+    def derivation(self) -> Derivation:
+        """What was said, with letters for what would be written often."""
         later = [step.formula for step in self.steps if step.kind != "forward"]
         formulas, letters = abbreviated(later, self.shape_of, _length, self.letters.taken)
         given, known = iter(formulas), {d.sides[1]: d.sides[0] for d in letters}

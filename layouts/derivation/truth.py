@@ -17,188 +17,162 @@ from layouts.conventions.convention import arrange_array
 from layouts.derivation.vertices import Program, Vertex, pull
 from layouts.formulas.evaluating import evaluate, names
 from layouts.formulas.tree import Formula, Identity, Letter
+from layouts.nodes import Shape
 
 # A Jacobian with more entries than this is not computed to check steps against.
 MOST_ENTRIES = 250_000
 
+# A formula, what picks its true value, None where there is none, and the letters of its axes.
+Check = tuple[Formula, Callable[["Truth"], Any] | None, Sequence[Letter | None]]
 
+
+@dataclass(frozen=True)
 class Truth:
-    """True values at given arrays.
+    """The true values of a function and its derivatives, each computed when it is asked for.
+
+    Attributes:
+        fun: the function, of the leaves of its arguments.
+        program: its vertices.
+        leaves: the arrays that it is given.
+        cotangent: of the output.
+        tangents: of the inputs that it is differentiated by.
+    """
+
+    fun: Callable
+    program: Program
+    leaves: Sequence[Any]
+    cotangent: Any
+    tangents: Mapping[str, Any]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each input among the leaves."""
+        return {self.program.vertices[place].name: place for place in range(len(self.leaves))}
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The value of each vertex."""
+        return self.program.values(dict(zip(self.places, self.leaves, strict=True)))
+
+    @cached_property
+    def locals(self) -> dict[tuple[str, str], Any]:
+        """The Jacobian of each vertex by each parent, unless large or not differentiable."""
+        found = {}
+        for child in self.program.vertices:
+            for place, name in enumerate(child.parents):
+                parent = self.program.vertex(name)
+                smooth = jnp.issubdtype(parent.dtype, jnp.inexact)
+                if smooth and _is_small(child, parent) and child.compute is not None:
+                    arrays = [self.values[other] for other in child.parents]
+                    found[child.name, name] = jax.jacrev(child.compute, place)(*arrays)
+        return found
+
+    @cached_property
+    def gradients(self) -> dict[str, Any]:
+        """The gradient of the loss by each vertex that can be differentiated by."""
+        found = self.program.gradients(self.values, self.cotangent)
+        for name in self.tangents:  # of the function itself
+            found[name] = pull(self.fun, self.leaves, self.places[name], self.cotangent)
+        return found
+
+    @cached_property
+    def jacobians(self) -> dict[str, Any]:
+        """The whole Jacobian by each input, unless large."""
+        small = (n for n in self.tangents if _is_small(self.program.output, self.program.vertex(n)))
+        return {name: jax.jacrev(self.fun, self.places[name])(*self.leaves) for name in small}
+
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """What formulas are evaluated with."""
+        known = {f"d{child}/d{parent}": J for (child, parent), J in self.locals.items()}
+        known |= {f"d{self.program.loss}/d{name}": G for name, G in self.gradients.items()}
+        known[f"d{self.program.output.name}"] = self.cotangent
+        known |= {self.program.tangent(name): array for name, array in self.tangents.items()}
+        return {**known, **self.values}
+
+    def value(self, name: str) -> Any:
+        """The value of a vertex."""
+        return self.values[name]
+
+    def gradient(self, name: str) -> Any:
+        """The gradient of the loss by a vertex."""
+        return self.gradients[name]
+
+    def local(self, child: str, parent: str) -> Any:
+        """The Jacobian of a vertex by one of its parents; None if it is not known."""
+        return self.locals.get((child, parent))
+
+    def pushed(self, source: str) -> Any:
+        """The tangent of an input pushed forward."""
+        leaves, place = self.leaves, self.places[source]
+
+        def along(leaf: Any) -> Any:
+            return self.fun(*leaves[:place], leaf, *leaves[place + 1 :])
+
+        return jax.jvp(along, (leaves[place],), (self.tangents[source],))[1]
+
+    def whole(self, source: str) -> Any:
+        """The whole Jacobian by an input; None if it is not known."""
+        return self.jacobians.get(source)
+
+    def stacked(self, source: str, vec: str) -> Any:
+        """The Jacobian of the stacked output by a stacked input; None if it is not known.
+
+        Args:
+            source: the input.
+            vec: "rows" or "columns": how both are stacked.
+        """
+        out, into = self._shapes(source)
+        if source not in self.jacobians:
+            return None
+        axes = [*range(len(out)), *range(len(out), len(out) + len(into))]
+        if vec == "columns":
+            axes = [*axes[: len(out)][::-1], *axes[len(out) :][::-1]]
+        return jnp.transpose(self.jacobians[source], axes).reshape(prod(out), prod(into))
+
+    def arranged(self, source: str, convention: Convention) -> Any:
+        """The Jacobian by an input as a convention writes it; None if it is not known."""
+        if source not in self.jacobians:
+            return None
+        return arrange_array(self.jacobians[source], convention, *self._shapes(source))
+
+    def difference(self, check: Check) -> Any:
+        """How far a formula is from its true value; None if either is not known."""
+        formula, true_in, letters = check
+        true = true_in and true_in(self)
+        if true is None or not _is_known(formula, self.arrays):
+            return None
+        return _difference(formula, true, letters, self.arrays)
+
+    def _shapes(self, source: str) -> tuple[Shape, Shape]:
+        return self.program.output.shape, self.program.vertex(source).shape
+
+
+def differences(
+    fun: Callable, program: Program, leaves: Sequence[Any], checks: Mapping[str, Sequence[Check]]
+) -> dict[str, list[float | None]]:
+    """How far formulas are from true values, relative to the largest entry of each.
 
     Args:
         fun: the function, of the leaves of its arguments.
         program: its vertices.
         leaves: the arrays that it is given.
-        cotangent: of the output; random unless given.
+        checks: the formulas, by the inputs that are differentiated by. All are computed as one
+            program with what they are held against, since compiling takes most of the time.
+
+    Raises:
+        LayoutError: a formula cannot be evaluated; a derivation has none of that kind.
     """
+    out = program.output
+    # Random, since mistakes hide behind ones; one for a scalar output, which is the loss.
+    cotangent = _normal(0, out) if out.shape else jnp.ones((), out.dtype)
+    tangents = {name: _normal(1, program.vertex(name)) for name in checks}
 
-    def __init__(
-        self, fun: Callable, program: Program, leaves: Sequence[Any], cotangent: Any = None
-    ):
-        """Nothing is computed before it is asked for."""
-        self.fun, self.program, self.leaves = fun, program, leaves
-        if cotangent is not None:
-            self.cotangent = cotangent
-        self.names = [vertex.name for vertex in program.vertices[: len(leaves)]]
+    def compute(*at: Any) -> dict[str, list[Any]]:
+        truth = Truth(fun, program, *at)
+        return {name: [truth.difference(check) for check in checks[name]] for name in checks}
 
-    @cached_property
-    def values(self) -> dict[str, Any]:
-        """The value of each vertex."""
-        inputs = dict(zip(self.names, self.leaves, strict=True))
-        return jax.jit(self.program.values)(inputs)
-
-    @cached_property
-    def cotangent(self) -> Any:
-        """Random, since mistakes hide behind ones; one for a scalar output, which is the loss."""
-        out = self.program.output
-        if not out.shape:
-            return jnp.ones((), out.dtype)
-        return _normal(0, out)
-
-    @cached_property
-    def locals(self) -> dict[tuple[str, str], Any]:
-        """The Jacobian of each vertex by each parent; None if large or not differentiable."""
-
-        def compute(values: dict[str, Any]) -> dict[tuple[str, str], Any]:
-            found = {}
-            for child in self.program.vertices:
-                for place, name in enumerate(child.parents):
-                    parent = self.program.vertex(name)
-                    smooth = jnp.issubdtype(parent.dtype, jnp.inexact)
-                    if smooth and _is_small(child, parent) and child.compute is not None:
-                        arrays = [values[other] for other in child.parents]
-                        found[child.name, name] = jax.jacrev(child.compute, place)(*arrays)
-            return found
-
-        return jax.jit(compute)(self.values)
-
-    @cached_property
-    def gradients(self) -> dict[str, Any]:
-        """The gradient of the loss by each vertex that can be differentiated by."""
-        cotangent = self.cotangent
-
-        def compute(values: dict[str, Any], leaves: Sequence[Any]) -> dict[str, Any]:
-            found = self.program.gradients(values, cotangent)
-            for place, name in enumerate(self.names):  # of the function itself
-                if jnp.issubdtype(self.program.vertex(name).dtype, jnp.inexact):
-                    found[name] = pull(self.fun, leaves, place, cotangent)
-            return found
-
-        return jax.jit(compute)(self.values, self.leaves)
-
-    def of(self, source: Vertex) -> TrueOf:
-        """The true values of what is differentiated by one input."""
-        return TrueOf(self, source)
-
-
-@dataclass(frozen=True)
-class TrueOf:
-    """The true derivatives by one input.
-
-    Attributes:
-        shared: what is the same for all inputs.
-        source: the input.
-    """
-
-    shared: Truth
-    source: Vertex
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The value of each vertex."""
-        return self.shared.values
-
-    @property
-    def gradients(self) -> dict[str, Any]:
-        """The gradient of the loss by each vertex."""
-        return self.shared.gradients
-
-    def local(self, child: Vertex, parent: Vertex) -> Any:
-        """The Jacobian of a vertex by one of its parents; None if it is not known."""
-        return self.shared.locals.get((child.name, parent.name))
-
-    @cached_property
-    def place(self) -> int:
-        """The input's place among the leaves."""
-        return self.shared.names.index(self.source.name)
-
-    @cached_property
-    def tangent(self) -> Any:
-        """A random tangent."""
-        return _normal(1, self.source)
-
-    @cached_property
-    def arrays(self) -> dict[str, Any]:
-        """What formulas are evaluated with."""
-        program = self.shared.program
-        known = {f"d{child}/d{parent}": J for (child, parent), J in self.shared.locals.items()}
-        known |= {f"d{program.loss}/d{name}": G for name, G in self.gradients.items()}
-        known[f"d{program.output.name}"] = self.shared.cotangent
-        known[program.tangent(self.source.name)] = self.tangent
-        return {**known, **self.values}
-
-    @cached_property
-    def jacobian(self) -> Any:
-        """The whole Jacobian; None if it is large."""
-        if not _is_small(self.shared.program.output, self.source):
-            return None
-        return jax.jit(jax.jacrev(self.shared.fun, self.place))(*self.shared.leaves)
-
-    @cached_property
-    def pushed(self) -> Any:
-        """The tangent pushed forward."""
-        leaves, place = self.shared.leaves, self.place
-
-        def along(leaf: Any) -> Any:
-            return self.shared.fun(*leaves[:place], leaf, *leaves[place + 1 :])
-
-        return jax.jvp(along, (leaves[place],), (self.tangent,))[1]
-
-    def stacked(self, vec: str) -> Any:
-        """The Jacobian of the stacked output by the stacked input.
-
-        Args:
-            vec: "rows" or "columns": how both are stacked.
-        """
-        out, into = self.shared.program.output.shape, self.source.shape
-        if self.jacobian is None:
-            return None
-        axes = [*range(len(out)), *range(len(out), len(out) + len(into))]
-        if vec == "columns":
-            axes = [*axes[: len(out)][::-1], *axes[len(out) :][::-1]]
-        return jnp.transpose(self.jacobian, axes).reshape(prod(out), prod(into))
-
-    def arranged(self, convention: Convention) -> Any:
-        """The Jacobian as a convention writes it."""
-        if self.jacobian is None:
-            return None
-        return arrange_array(
-            self.jacobian, convention, self.shared.program.output.shape, self.source.shape
-        )
-
-    def differences(
-        self, checks: Sequence[tuple[Formula, Any, Sequence[Letter | None]]]
-    ) -> list[float | None]:
-        """How far formulas are from true values, relative to the largest entry of each.
-
-        Args:
-            checks: formulas, their true values, None where that is not known, and the letters of
-                their axes.
-
-        Raises:
-            LayoutError: a formula cannot be evaluated; a derivation has none of that kind.
-        """
-
-        def compute(arrays: dict[str, Any], trues: list[Any]) -> list[Any]:
-            return [
-                _difference(formula, true, letters, arrays)
-                if true is not None and _is_known(formula, arrays)
-                else None
-                for (formula, _, letters), true in zip(checks, trues, strict=True)
-            ]
-
-        found = jax.jit(compute)(self.arrays, [true for _, true, _ in checks])
-        return [None if difference is None else float(difference) for difference in found]
+    return jax.tree.map(float, jax.jit(compute)(leaves, cotangent, tangents))
 
 
 def _is_known(formula: Formula, arrays: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from math import prod
 
@@ -14,8 +15,8 @@ from layouts.conventions.cells import Form
 from layouts.derivation.chain import MOST_PATHS, MOST_SUMMANDS, MOST_VERTICES, letters_of
 from layouts.derivation.partials import Axes, Letters, itself
 from layouts.derivation.recording import Record
-from layouts.derivation.steps import Derivation
 from layouts.derivation.tracing import MOST_STEPS
+from layouts.derivation.truth import Truth
 from layouts.derivation.vertices import Vertex
 from layouts.formulas.indexing import index_form, indexed
 from layouts.formulas.kronecker import kronecker_form
@@ -41,8 +42,8 @@ MOST_TOLD = 6
 class Writing(Record):
     """Writes the steps one after another; arguments as for a `Record`."""
 
-    def derivation(self) -> Derivation:
-        """All steps in order."""
+    def write(self) -> None:
+        """Put down all steps in order."""
         self._forward()
         paths = self.program.paths(self.source.name, MOST_PATHS) if self.short else None
         if paths is not None and self._differentiate(paths):
@@ -54,13 +55,12 @@ class Writing(Record):
             self._layouts(jacobian)
         else:
             self._backward()
-        return self._finished()
 
     def _forward(self) -> None:
         for vertex in self._made():
             assert vertex.formula is not None
             name = Name(vertex.name)
-            true = None if vertex.opaque else self.truth and self.truth.values[vertex.name]
+            true = None if vertex.opaque else partial(Truth.value, name=vertex.name)
             reason = "the output" if vertex is self.out else "an intermediate"
             self._say("forward", Equation((name, vertex.formula)), reason, vertex.shape, true)
             if vertex.opaque:
@@ -97,7 +97,7 @@ class Writing(Record):
             return
         summands = found.write(out, into, self._spare())
         equation = Equation((itself(child, parent, out, into), written(summands)))
-        true = self.truth and self.truth.local(child, parent)
+        true = partial(Truth.local, child=child.name, parent=parent.name)
         shape = child.shape + parent.shape
         self._say("partial", equation, _why(summands), shape, true, [*out, *into])
 
@@ -148,7 +148,7 @@ class Writing(Record):
             )
             return
         equation = Equation((self._gradient(vertex), form))
-        true = self.truth and self.truth.gradients[vertex.name]
+        true = partial(Truth.gradient, name=vertex.name)
         left = ", ".join(sorted({n.text for summand in summands for n in summand.summed}))
         reason = f"the sum over {left} is a product" if left else "with matrices"
         self._say("matrix", equation, reason, vertex.shape, true)
@@ -162,7 +162,8 @@ class Writing(Record):
             if written(summands) == left:
                 return summands
             equation = Equation((left, written(summands)))
-            true, shape = self.truth and self.truth.jacobian, self.out.shape + self.source.shape
+            true = partial(Truth.whole, source=self.source.name)
+            shape = self.out.shape + self.source.shape
             reason = f"output by input, {len(summands)} term{'s' * (len(summands) != 1)}"
             self._say("jacobian", equation, reason, shape, true, [*out, *into])
         return summands
@@ -180,7 +181,7 @@ class Writing(Record):
                 self.notes.append(f"There is no Kronecker form: {why}.")
                 return
             sides = [_vec(vertex, vec) for vertex in (self.out, self.source)]
-            true = self.truth and self.truth.stacked(vec)
+            true = partial(Truth.stacked, source=self.source.name, vec=vec)
             shape = prod(self.out.shape), prod(self.source.shape)
             reason = f"stacked by {vec}" + (": vec(Aᵀ)" if vec == "rows" else ": vec(A)")
             self._say("kronecker", Equation((Derivative(*sides), form)), reason, shape, true)
@@ -193,7 +194,7 @@ class Writing(Record):
             own = Name(f"d{self.source.name}")
             left = self._gradient(self.source) if own.text in self.names else own
             equation = Equation((left, pulled.replaced(short)))
-            true = self.truth and self.truth.gradients[self.source.name]
+            true = partial(Truth.gradient, name=self.source.name)
             reason = "the VJP: pulls a cotangent back"
             self._say("vjp", equation, reason, self.source.shape, true)
         out, into = self._axes(self.out), self._axes(self.source)
@@ -206,9 +207,9 @@ class Writing(Record):
         form = matrix_form(sums, out, self.shape_of)
         whole, right = (indexed(pushed, out), written(sums)) if form is None else (pushed, form)
         sides = (whole, Call("real", (right,)) if self._loses_imaginary_part else right)
-        true = self.truth and self.truth.pushed
         letters = out if form is None else ()
         reason = "the JVP: pushes a tangent forward"
+        true = partial(Truth.pushed, source=self.source.name)
         self._say("jvp", Equation(sides), reason, self.out.shape, true, letters)
 
     @property
@@ -236,7 +237,7 @@ class Writing(Record):
                 for v in (self.out, self.source)
             ]
             reason = f"{layout} layout, {'×'.join(map(str, shape)) or 'a scalar'}"
-            true = self.truth and self.truth.arranged(convention)
+            true = partial(Truth.arranged, source=self.source.name, convention=convention)
             self._say("layout", Equation((Derivative(*sides), found)), reason, shape, true)
 
     def _backward(self) -> None:
@@ -272,7 +273,7 @@ class Writing(Record):
         summands = list(combined(summands))
         form = matrix_form(summands, axes, self.shape_of)
         gradient, kind = self._gradient(vertex), "result" if vertex is self.source else "backward"
-        true = self.truth and self.truth.gradients[vertex.name]
+        true = partial(Truth.gradient, name=vertex.name)
         called = [child.name for child in children]
         called = [*called[:2], "…", called[-1]] if len(called) > MOST_TOLD else called
         reason = f"through {', '.join(called)}"
