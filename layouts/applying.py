@@ -26,43 +26,50 @@ def applied(
 
     Args:
         node: the application.
-        operands: what it is applied to.
+        operands: what it is applied to; the columns stand on the last axis of what is pushed, as
+            they do of its results, and on the first of what is pulled.
         names: axes of a mesh over which the columns are split, each device applying it to its own.
         mesh: that mesh.
     """
+    if node.direction == "push":
+        flat = [jnp.reshape(array, (-1, node.columns)) for array in operands]
+        operands = [jnp.moveaxis(array, -1, 0) for array in flat]
+    return _applied(node, operands, names, mesh)
+
+
+def _applied(
+    node: Apply, operands: Sequence[jax.Array], names: tuple[str, ...], mesh: Any
+) -> Sequence[jax.Array]:
+    """The same for columns on the first axis: pushed from there, as JAX does, most run sooner."""
     operator = node.operator
     assert operator is not None
-    pushing = node.direction == "push"
-    avals = operator.in_avals if pushing else operator.out_avals
+    avals = operator.in_avals if node.direction == "push" else operator.out_avals
     present = [avals[place] for place in node.present]
     if _beyond_real(operator, present, operands):
         parts = [
-            applied(node, [part(o) for o in operands], names, mesh) for part in (jnp.real, jnp.imag)
+            _applied(node, [part(array) for array in operands], names, mesh)
+            for part in (jnp.real, jnp.imag)
         ]
         return [real + 1j * imaginary for real, imaginary in zip(*parts, strict=True)]
     given = []
-    for place, array in zip(node.present, operands, strict=True):
-        shape, columns = avals[place].shape, (node.columns,)
-        flat = jnp.reshape(array, shape + columns if pushing else columns + shape)
-        given.append(_varying(cast(flat, avals[place].dtype), avals[place]))
+    for aval, array in zip(present, operands, strict=True):
+        flat = jnp.reshape(array, (node.columns, *aval.shape))
+        given.append(_varying(cast(flat, aval.dtype), aval))
     if not names or operator.name == "shard_map":  # which splits over devices by itself
         return _to_columns(node, *given)
-    return _on_each_device(partial(_to_columns, node), given, -1 if pushing else 0, names, mesh)
+    return _on_each_device(node, given, names, mesh)
 
 
 def _on_each_device(
-    run: Callable[..., Sequence[jax.Array]],
-    given: Sequence[jax.Array],
-    axis: int,
-    names: tuple[str, ...],
-    mesh: Any,
+    node: Apply, given: Sequence[jax.Array], names: tuple[str, ...], mesh: Any
 ) -> Sequence[jax.Array]:
     """Do the same on every device, to its own columns.
 
     Left to itself XLA's partitioner gathers what a Fourier transform or a solve is applied to.
     """
+    run = partial(_to_columns, node)
 
-    def split(array: Any) -> PartitionSpec:
+    def split(axis: int, array: Any) -> PartitionSpec:
         place = axis % array.ndim
         return PartitionSpec(*(names if n == place else None for n in range(array.ndim)))
 
@@ -71,8 +78,8 @@ def _on_each_device(
     own = jax.shard_map(
         lambda *part: list(run(*part)),
         mesh=mesh,
-        in_specs=tuple(map(split, given)),
-        out_specs=list(map(split, results)),
+        in_specs=tuple(split(0, array) for array in given),
+        out_specs=[split(_place_of_columns(node), result) for result in results],
         check_vma=False,
     )
     try:
@@ -83,22 +90,27 @@ def _on_each_device(
 
 
 def _to_columns(node: Apply, *given: jax.Array) -> Sequence[jax.Array]:
-    """All results for columns that stand on one axis: the last (pushed) or the first (pulled)."""
+    """All results, of columns on the first axis."""
     operator, pushing = node.operator, node.direction == "push"
     assert operator is not None
     avals = operator.in_avals if pushing else operator.out_avals
     if operator.columns is not None:
         return _by_columns(node, operator.columns, given)
     function = operator.function if pushing else _transposed(operator.function, operator.in_avals)
-    where = -1 if pushing else 0
+    where = _place_of_columns(node)
 
     def one(*vectors: jax.Array) -> Sequence[jax.Array]:
         return function(*_fill(avals, node.present, vectors))
 
     if node.columns == 1:  # an axis of size one makes it another program to XLA, no quicker one
-        results = one(*(jnp.squeeze(array, where) for array in given))
+        results = one(*(jnp.squeeze(array, 0) for array in given))
         return [jnp.expand_dims(result, where) for result in results]
-    return jax.vmap(one, in_axes=where, out_axes=where)(*given)
+    return jax.vmap(one, out_axes=where)(*given)
+
+
+def _place_of_columns(node: Apply) -> int:
+    """The axis of its results on which the columns stand."""
+    return -1 if node.direction == "push" else 0
 
 
 def _varying(array: jax.Array, aval: jax.ShapeDtypeStruct) -> jax.Array:
@@ -132,7 +144,7 @@ def _by_columns(
     """An operator that takes several columns at once, all of its operands present."""
     assert node.operator is not None
     if node.direction == "push":
-        return function(*given)
+        return function(*(jnp.moveaxis(array, 0, -1) for array in given))
     columns = given[0].shape[:1]
     avals = [
         jax.ShapeDtypeStruct(aval.shape + columns, aval.dtype) for aval in node.operator.in_avals
@@ -177,7 +189,7 @@ def matrix(
     total = sum(columns.values())
     apply = Apply((), 0, (), operator, node.direction, tuple(columns), position, total)
     if apply.application not in known:
-        known[apply.application] = applied(apply, _identities(apply, columns, batch), names, mesh)
+        known[apply.application] = _applied(apply, _identities(apply, columns, batch), names, mesh)
     first = sum(size for place, size in columns.items() if place < node.applied_to)
     shape, axis = ((batch, rows, total), 2) if pushing else ((total, batch, rows), 0)
     result = jnp.reshape(known[apply.application][position], shape)
@@ -186,15 +198,13 @@ def matrix(
 
 
 def _identities(node: Apply, columns: Mapping[int, int], batch: int) -> list[jax.Array]:
-    """For each operand its rows of the identity of all columns together, for each of a batch."""
+    """For each operand its part of the identity of all columns together, for each of a batch."""
     assert node.operator is not None
-    pushing = node.direction == "push"
-    avals = node.operator.in_avals if pushing else node.operator.out_avals
+    avals = node.operator.in_avals if node.direction == "push" else node.operator.out_avals
     first, operands = 0, []
     for place, size in columns.items():
-        ones = jnp.eye(size, node.columns, first, dtype=avals[place].dtype)
-        ones = jnp.broadcast_to(ones, (batch, *ones.shape))
-        operands.append(ones if pushing else jnp.moveaxis(ones, 2, 0))
+        ones = jnp.eye(node.columns, size, -first, dtype=avals[place].dtype)
+        operands.append(jnp.broadcast_to(ones[:, None], (node.columns, batch, size)))
         first += size
     return operands
 

@@ -1,6 +1,6 @@
 """One term of a dense array, as it is written: its pattern, its array, and what ties its digits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,30 @@ class Part:
         """Pairs of digits that are equal: the first of an index, and another."""
         pairs = enumerate(self.pattern.digits)
         return [(self.first[n], place) for place, n in pairs if self.first[n] != place]
+
+    @cached_property
+    def standing(self) -> dict[int, int]:
+        """The digits along which it stands at one place alone, and that place."""
+        pattern = self.pattern
+        told = [n for mask in pattern.masks for n in (mask.place, *mask.labels)]
+        used = [*told, *pattern.digits, *(pattern.value or ())]
+        return {
+            self.first[mask.place]: mask.start
+            for mask in pattern.masks
+            if mask.window == (0, 1)
+            and not mask.table
+            and self.first.keys().isdisjoint(mask.labels)
+            if mask.place in self.first and used.count(mask.place) == 2  # as place and as digit
+            if 0 <= mask.start < pattern.extents[mask.place]
+        }
+
+    def without(self, digit: int) -> "Part":
+        """It at the one place along a digit where it stands."""
+        pattern = self.pattern
+        masks = tuple(m for m in pattern.masks if m.place != pattern.digits[digit])
+        digits = (*pattern.digits[:digit], *pattern.digits[digit + 1 :])
+        tables = tuple(t for m, t in zip(pattern.masks, self.tables, strict=True) if m in masks)
+        return replace(self, pattern=replace(pattern, digits=digits, masks=masks), tables=tables)
 
     @cached_property
     def shift(self) -> tuple[tuple[int, int, int], int] | None:

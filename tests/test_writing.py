@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import layouts
 from layouts.nodes import Leaf, Mask, Pattern, Write
 from layouts.placing import LEAST, ZEROS_BESIDE_RUNS, ZEROS_IN_SMALL
-from layouts.writing import written
+from layouts.writing import STACKED, written
 
 POINTS, WIDTH = 41, 3
 
@@ -244,6 +245,51 @@ def test_terms_are_placed_under_vmap_and_grad():
     A, B = arrays
     both = jax.vmap(lambda A: written(written_node, [A, B]))(jnp.stack([A, B]))
     np.testing.assert_allclose(both[1], written(written_node, [B, B]), atol=1e-12)
+
+
+def rows(places, tied=False):
+    """`Σ_p δ[p,i] A_p[j,k]`: rows that are stacked; or `δ[p,i] δ[j,i] v_p[k]`, where i tells j."""
+    arrays = [normal(n, *(() if tied else (7,)), 5) for n in range(len(places))]
+    expected = np.zeros((7, 7, 5))
+    patterns = []
+    for place, array in zip(places, arrays, strict=True):
+        masks = [Mask(0, (3,), place, 1, (0, 1), False)]
+        masks += [Mask(1, (0,), 0, 1, (0, 7), False)] * tied
+        value = (2,) if tied else (1, 2)
+        patterns.append(Pattern((0, 1, 2), (7, 7, 5, 1), value, 3, tuple(masks)))
+        at = (place, place) if tied else (place,)
+        expected[at] += 3 * np.asarray(array)
+    return node((7, 7, 5), patterns, arrays), arrays, expected
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("places", [range(7), (6, 2, 1, 5), (0, 0, 3, 3, 4), (2, 2, 2, 2, 2)])
+def test_rows_are_written_side_by_side(places, tied):
+    written_node, arrays, expected = rows(places, tied)
+    for in_one_pass in (False, True):
+        np.testing.assert_allclose(written(written_node, arrays, in_one_pass), expected, atol=1e-12)
+    program = str(jax.make_jaxpr(lambda *given: written(written_node, given))(*arrays))
+    assert tied or ("select_n" in program) == (len({*places}) < STACKED)
+
+
+def test_rows_that_are_stacked_are_not_tested_entry_by_entry():
+    """A window of each part of a signal; the same with rows between that are zero."""
+
+    def windows(x):
+        return jnp.stack([jnp.sin(x[n : n + 6] * x[n]) for n in range(0, 20, 4)])
+
+    def among_zeros(x):
+        return jnp.zeros((9, 6)).at[np.array([7, 1, 3, 4, 8])].set(windows(x)) ** 2
+
+    for function in (windows, among_zeros):
+        x = normal(3, 24)
+        expected = jax.jacrev(function)(x)
+        np.testing.assert_allclose(jax.jit(layouts.jacobian(function))(x), expected, atol=1e-12)
+        several = jnp.stack([x, 2 * x])
+        mapped = jax.jit(jax.vmap(layouts.jacobian(function)))(several)
+        np.testing.assert_allclose(mapped[0], expected, atol=1e-12)
+    program = jax.make_jaxpr(layouts.jacobian(windows))(x)
+    assert "select_n" not in str(program)
 
 
 @pytest.mark.parametrize("starts", [(0, 1, 2), (3, -2, 5), (4, 4, 1)])
