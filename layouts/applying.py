@@ -31,8 +31,11 @@ def applied(
         names: axes of a mesh over which the columns are split, each device applying it to its own.
         mesh: that mesh.
     """
+    assert node.operator is not None
     if node.direction == "push":
-        flat = [jnp.reshape(array, (-1, node.columns)) for array in operands]
+        avals = [node.operator.in_avals[place] for place in node.present]
+        pairs = zip(operands, avals, strict=True)
+        flat = [jnp.reshape(array, (*aval.shape, node.columns)) for array, aval in pairs]
         operands = [jnp.moveaxis(array, -1, 0) for array in flat]
     return _applied(node, operands, names, mesh)
 

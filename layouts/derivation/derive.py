@@ -62,9 +62,9 @@ def derive(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
                 return fun(*jax.tree.unflatten(treedef, leaves))
 
             arrays = [jnp.asarray(leaf) for leaf in leaves]
-            found = differences(flat, program, arrays, {n: r.checks for n, r in records.items()})
+            apart = differences(flat, program, arrays, {n: r.checks for n, r in records.items()})
             for name, record in records.items():
-                record.hold(found[name])
+                record.hold(apart[name])
         derivations = {name: record.derivation() for name, record in records.items()}
         found = jax.tree.map(derivations.__getitem__, chosen)
         return found[0] if isinstance(argnums, int) else found
