@@ -13,7 +13,7 @@ from typing import Any
 from layouts.axes import Axis, Label, Unifier, labels_of, size, sizes
 from layouts.following import follow, settled
 from layouts.nodes import Identity, Indices, Leaf, Node, Take
-from layouts.products import contract, matrix_of, written_order
+from layouts.products import contract, matrix_of, number, takes_real_part, written_order
 from layouts.program import schedule
 from layouts.selection import Selection
 from layouts.terms import Factor, Form, Term, afresh, relabel, resolve, resolve_factor, stripped
@@ -176,7 +176,11 @@ def _composed(left: Term, right: Term) -> Term:
     middle = [*dict.fromkeys((*tied.middle, *(n for n in carried if n not in kept)))]
     coefficient = left.coefficient * right.coefficient * size({*middle} - carried.keys())
     order = written_order(left.out, right.into, [*middle, *tied.hidden])
-    results = contract(tied.factors, kept, order)
+    factors = [*tied.factors]
+    if isinstance(coefficient, complex) and any(map(takes_real_part, factors)):
+        factors.append(number(coefficient, factors[0].node.itemsize))
+        coefficient = 1
+    results = contract(factors, kept, order)
     return stripped(settled(Term(left.out, right.into, results, coefficient, tied.selections)))
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from layouts.axes import Axes, Label, labels_of, size, sizes
-from layouts.nodes import Apply, Contract, Identity, Map, Node, Operator, Reshape
+from layouts.nodes import Add, Apply, Contract, Identity, Map, Node, Operator, Reshape
 from layouts.pairing import cheapest_order
 from layouts.terms import Factor, Term, Terms
 
@@ -23,6 +23,11 @@ MOST_AROUND_OPERATORS = 4
 ONE = Factor(Identity((), 1), ())
 
 
+def number(value: complex, itemsize: int) -> Factor:
+    """A number as a factor."""
+    return Factor(Add((), itemsize, (ONE.node,), ((),), (value,)), ())
+
+
 def written_order(out: Axes, into: Axes, middle: Iterable[Label] = ()) -> Order:
     """Rank labels: the output's, then the input's, then those to be summed."""
     labels = dict.fromkeys((*labels_of(out), *labels_of(into), *middle))
@@ -34,6 +39,8 @@ def contract(factors: Iterable[Factor], kept: set[Label], order: Order) -> tuple
     groups: list[tuple[set[Label], list[Factor]]] = []
     apart: list[Factor] = []
     factors = list(factors)
+    if any(map(takes_real_part, factors)):
+        return (_around_operators([*factors, *[ONE] * (len(factors) == 1)], kept, order)[1],)
     plain = all(kept.issuperset(factor.labels) for factor in factors)
     if plain and not any(map(_must_be_applied, factors)):
         return merge(factors, order)
@@ -100,7 +107,10 @@ def _contract_group(factors: Sequence[Factor], kept: set[Label], order: Order) -
 
 
 def _around_operators(factors: list[Factor], kept: set[Label], order: Order) -> tuple[int, Factor]:
-    """Try every order where operators are among the factors, and price what comes out."""
+    """Try every order where operators are among the factors, and price what comes out.
+
+    What takes a real part does so last, of all that is multiplied: `a Re(b)` is not `Re(a b)`.
+    """
     if len(factors) == 1:
         return 0, factors[0]
     pairs = list(combinations(range(len(factors)), 2))
@@ -111,7 +121,7 @@ def _around_operators(factors: list[Factor], kept: set[Label], order: Order) -> 
     for i, j in pairs:
         rest = [factor for n, factor in enumerate(factors) if n not in (i, j)]
         needed = kept.union(*(f.labels for f in rest))
-        both = multiply(factors[i], factors[j], needed, order)
+        both = multiply(factors[i], factors[j], needed, order, not rest)
         price, result = _around_operators([*rest, both], kept, order)
         found.append((price + _work(both, factors), result))
     return min(found, key=lambda pair: pair[0])
@@ -145,20 +155,30 @@ def _summed(factor: Factor, needed: set[Label]) -> Factor:
     return Factor(contract_node((factor,), inside), inside)
 
 
-def multiply(left: Factor, right: Factor, needed: set[Label], order: Order) -> Factor:
+def multiply(
+    left: Factor, right: Factor, needed: set[Label], order: Order, last: bool = False
+) -> Factor:
     """Multiply two factors and sum the labels that nothing else needs.
 
     A sum over one whole side of an operator's matrix applies the operator; one over part of a side
     does where that takes less than to write the matrix.
+
+    Args:
+        left: a factor.
+        right: another.
+        needed: the labels that are not summed.
+        order: in which results are written.
+        last: whether nothing is multiplied with the result, so that it may be a real part.
     """
     both = left, right
     if not any(matrix_of(factor.node) for factor in both):
         return _plainly(left, right, needed, order)
-    found = [f for f in (_applied(*both, needed), _applied(*both[::-1], needed)) if f]
+    pairs = both, both[::-1]
+    found = [f for pair in pairs if (f := _applied(*pair, needed, last))]
     if not found:
-        one, other = (_summed(f, needed.union(g.labels)) for f, g in (both, both[::-1]))
+        one, other = (_summed(f, needed.union(g.labels)) for f, g in pairs)
         found = [_plainly(one, other, needed, order)]
-        found += [*_by_columns(*both, needed), *_by_columns(*both[::-1], needed)]
+        found += [f for pair in pairs for f in _by_columns(*pair, needed, last)]
     return min(found, key=lambda factor: _work(factor, both))
 
 
@@ -183,6 +203,14 @@ def _must_be_applied(factor: Factor) -> bool:
     return node is not None and node.operator is not None and node.operator.no_matrix
 
 
+def takes_real_part(factor: Factor) -> bool:
+    """Whether it is an operator that gives the real part of its product when applied one way."""
+    node = matrix_of(factor.node)
+    if node is None or node.operator is None or node.operator.no_matrix:
+        return False
+    return node.operator.mixed and len(node.operator.directions) > 1
+
+
 def both_ways(terms: Terms) -> Terms:
     """Let operators between real and complex arrays be pushed and pulled: both ends are real."""
     return _with_operators(
@@ -205,7 +233,12 @@ def written_by(terms: Terms, direction: str) -> Terms:
     return _with_operators(
         terms,
         lambda o: (
-            replace(o, matrix_by=direction, no_matrix=False)
+            replace(
+                o,
+                matrix_by=direction,
+                no_matrix=False,
+                directions=(direction,) if o.mixed else o.directions,
+            )
             if o.no_matrix and direction in o.directions
             else o
         ),
@@ -234,10 +267,10 @@ def _with_operators(terms: Terms, change: Callable[[Operator], Operator]) -> Ter
     return tuple(replace(t, factors=tuple(map(changed, t.factors))) for t in terms)
 
 
-def _applied(matrix: Factor, other: Factor, needed: set[Label]) -> Factor | None:
+def _applied(matrix: Factor, other: Factor, needed: set[Label], last: bool) -> Factor | None:
     """Apply an operator to a factor, or its transpose; None where that is not their product."""
     summed = {*matrix.labels, *other.labels} - needed
-    for node, direction, (batch, source, target) in _ways(matrix):
+    for node, direction, (batch, source, target) in _ways(matrix, last):
         fits = summed == {*source} and summed <= {*other.labels}
         apart = {*target}.isdisjoint(other.labels)
         free = not summed and not _must_be_applied(matrix)  # a product that sums nothing
@@ -247,12 +280,12 @@ def _applied(matrix: Factor, other: Factor, needed: set[Label]) -> Factor | None
     return None
 
 
-def _by_columns(matrix: Factor, other: Factor, needed: set[Label]) -> Iterator[Factor]:
+def _by_columns(matrix: Factor, other: Factor, needed: set[Label], last: bool) -> Iterator[Factor]:
     """Apply an operator where part of one side is summed, or where the other factor lacks part.
 
     `Σ_b M[k,(a,b)] y[a,b]` is M pushing `δ[a′,a] y[a′,b]`; for what y lacks, ones stand.
     """
-    for node, direction, (batch, source, target) in _ways(matrix):
+    for node, direction, (batch, source, target) in _ways(matrix, last):
         columns = tuple([label for label in source if label in needed])
         fits = len(columns) < len(source) and {*target}.isdisjoint(other.labels)
         if not fits or (columns and _must_be_applied(matrix)):
@@ -271,13 +304,16 @@ def _by_columns(matrix: Factor, other: Factor, needed: set[Label]) -> Iterator[F
         yield _summed(_application(node, direction, given, (batch, places, target, apart)), needed)
 
 
-def _ways(matrix: Factor) -> Iterator[tuple[Map, str, tuple[tuple[Label, ...], ...]]]:
+def _ways(matrix: Factor, last: bool) -> Iterator[tuple[Map, str, tuple[tuple[Label, ...], ...]]]:
     """The ways an operator can be applied, each with its labels: of batch, operand and result."""
     node = matrix_of(matrix.node)
     if node is None or node.operator is None:
         return
+    real = takes_real_part(matrix) and not last
     batch, out, into = _sides(node, matrix.labels)
     for direction, source, target in (("push", into, out), ("pull", out, into)):
+        if real and direction != node.operator.matrix_by:
+            continue
         if direction in node.operator.directions:
             yield node, direction, (batch, source, target)
 

@@ -148,6 +148,9 @@ VECTORS = (  # with a last axis
     "lax.map(jnp.tanh, {x})",
     "jnp.outer({x}, {x})",
     "jnp.fft.irfft(jnp.fft.rfft({x}, axis=-1) * (1 + 0.3j), axis=-1, n={last})",
+    "jnp.fft.irfft(jnp.fft.rfft({x}, axis=-1) * jnp.exp(1j * jnp.sum({x})), axis=-1, n={last})",
+    "jnp.real(jnp.exp(1j * {x}) * (0.3 - 1j) * jnp.sum(jnp.exp(2j * {x})))",
+    "jnp.imag(1j * jnp.fft.fft(jnp.cumsum((1 + 2j) * {x}, axis=-1)) * {x})",
     "jnp.convolve(jnp.ravel({x}), np.array([0.5, -1.0, 0.3]))",
     "jnp.convolve(jnp.ravel({x}), jnp.sin(jnp.ravel({x})[:3]), mode='same')",
     "lax.reduce_window({x}, 0.0, lax.add, {window}, {strides}, 'VALID')",
@@ -310,7 +313,7 @@ def check(program: Program) -> None:
         found["structured"] = _dense(jacobian(function, numbers, structured=True)(*args))
         return jax.jacrev(function, numbers)(*args), found
 
-    _compare(*jax.jit(everything, compiler_options=QUICK)(*args))
+    _compare_compiled(everything, args, jax.jacrev(function, numbers))
 
 
 def check_hessian(program: Program) -> None:
@@ -333,12 +336,23 @@ def check_hessian(program: Program) -> None:
             "structured": _dense(hessian(scalar, numbers, structured=True)(*args)),
         }
 
-    _compare(*jax.jit(everything, compiler_options=QUICK)(*args))
+    _compare_compiled(everything, args, jax.hessian(scalar, numbers))
 
 
 def _dense(tree: Any) -> Any:
     """Every Jacobian in a tree as an array."""
     return jax.tree.map(lambda J: J.dense(), tree, is_leaf=lambda J: isinstance(J, Jacobian))
+
+
+def _compare_compiled(everything: Callable, args: Sequence[jax.Array], of_jax: Callable) -> None:
+    """Compare what one compiled program gives: JAX's answer and what else is found."""
+    wanted, found = jax.jit(everything, compiler_options=QUICK)(*args)
+    try:
+        _compare(wanted, found)
+    except AssertionError:
+        # XLA compiles some programs wrongly, JAX's own among them (0.10.2: `jacrev` by v1 of
+        # `jnp.cumsum(v1.sum() * v2, axis=0)[np.array([1])]`); run step by step they are right.
+        _compare(of_jax(*args), found)
 
 
 def _compare(wanted: Any, found: dict[str, Any]) -> None:

@@ -27,12 +27,26 @@ FOUND = {
         FILTER.format("v1"),
     ),
     "a complex filter, then a running sum": (FILTER.format("v0"), "jnp.cumsum(v1)"),
+    "a complex filter, then weights": (FILTER.format("v0"), "v0 * v1"),
+    "waves times their sum, then a filter": (
+        "jnp.fft.irfft((jnp.exp(1j * v0) * jnp.exp(1j * v0).sum())[::-1][:3], n=5)",
+    ),
+    "a complex loop, turned, then a filter": (
+        "lax.scan(lambda c, t: (c * (0.3 + 0.5j) + t, c), 0j, v0)[1] * 1j",
+        "jnp.fft.irfft(v1[:3], n=5)",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", FOUND)
 def test_programs_that_were_wrong_once(name):
-    fuzz.check(fuzz.Program(((5,),), FOUND[name], (2,)))
+    fuzz.check(fuzz.Program(((5,),), FOUND[name], (len(FOUND[name]),)))
+
+
+def test_what_xla_compiles_wrongly_is_no_failure():
+    """`jax.jacrev` of this gives other numbers compiled than step by step (JAX 0.10.2, 0.12.0)."""
+    lines = ("jnp.cumsum(v0.sum() * v1, axis=0)", "v2[np.array([1])]")
+    fuzz.check(fuzz.Program(((12,), (3, 2)), lines, (3,)))
 
 
 def test_a_failing_program_is_shrunk_and_printed_as_a_script(monkeypatch, capsys):

@@ -58,6 +58,11 @@ class Operator:
         return self.no_matrix and self.directions == ("pull",)
 
     @property
+    def mixed(self) -> bool:
+        """Whether it goes between real and complex arrays: applied one way it takes a real part."""
+        return len({aval.dtype.kind == "c" for aval in self.in_avals + self.out_avals}) > 1
+
+    @property
     def collective(self) -> bool:
         """Whether it may bring together what devices of a mesh hold."""
         kinds = (getattr(a, "manual_axis_type", None) for a in self.in_avals + self.out_avals)
