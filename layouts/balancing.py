@@ -9,8 +9,9 @@ from dataclasses import replace
 from math import prod
 
 from layouts.algebra import add_factors, as_one
-from layouts.axes import size
+from layouts.axes import labels_of, size
 from layouts.nodes import Add, Contract, Larger, Node, RealPart, Reshape, Write
+from layouts.selection import Selection, take
 from layouts.terms import Factor, Term, Terms
 
 # Entries are compared with their mirror image in arrays of so many: in larger ones reading across
@@ -40,17 +41,46 @@ def in_pairs(terms: Terms) -> Terms:
     alone: list[Term] = []
     while rest:
         term = rest.pop(0)
-        mirror = term.transposed
+        mirror = _mirror(term)
         if mirror.pattern == term.pattern:
             both = _mean(term, mirror)
             alone += [] if both is None else [both if both is term else exactly(both)]
         else:
             place = next((n for n, one in enumerate(rest) if one.pattern == mirror.pattern), None)
-            both = None if place is None else _mean(term, rest.pop(place).transposed)
+            both = None if place is None else _mean(term, _mirror(rest.pop(place)))
             pairs += [] if both is None else [both, both.transposed]
         if both is None:
             return terms
     return (*pairs, *alone)
+
+
+def _mirror(term: Term) -> Term:
+    """A term's mirror image, places still told from the output's labels where they can be.
+
+    That of `δ[i+1,k] a[i]` is `δ[i,k+1] a[k]`, or `δ[i-1,k] a[i-1]`. Flips, which may be their own
+    mirror image, stay: the mean of two entries of one array is rounded apart in two places.
+    """
+    term = term.transposed
+    inputs = {*labels_of(term.into)}
+    for n, selection in enumerate(term.selections):
+        shifts = selection.step == 1 and {*selection.labels} <= inputs
+        inverse = selection.inverted() if shifts else None
+        carrying = [f.labels for f in term.factors if selection.label in f.labels]
+        if inverse is None or any(selection.place in labels for labels in carrying):
+            continue
+        told = (*term.selections[:n], inverse, *term.selections[n + 1 :])
+        factors = tuple([_told(factor, inverse) for factor in term.factors])
+        term = replace(term, factors=factors, selections=told)
+    return term
+
+
+def _told(factor: Factor, by: Selection) -> Factor:
+    """A factor's entries at the places of a selection, on whose axis they stand from now on."""
+    if by.place not in factor.labels:
+        return factor
+    if (by.start, by.step) == (0, 1) and by.place.size == by.label.size:
+        return Factor(factor.node, tuple(by.label if n is by.place else n for n in factor.labels))
+    return Factor(*take(factor.node, factor.labels, by))
 
 
 def _mean(one: Term, other: Term) -> Term | None:

@@ -11,19 +11,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import count
+from math import prod
 from typing import Any
 
 from layouts.algebra import transpose
-from layouts.axes import Label
+from layouts.axes import Label, size
 from layouts.balancing import exactly, in_pairs, together
 from layouts.nodes import Add, Contract, Node
 from layouts.program import schedule
-from layouts.terms import Term, Terms
+from layouts.terms import Term, Terms, stored_size
 
 # The terms from each input to each output.
 Results = dict[tuple[int, int], Terms]
 
 Labels = tuple[Label, ...]
+
+# Where so many entries are written for each that is stored, what is stored is compared with its
+# mirror image, not what is written.
+SPARSE = 8
 
 
 def mirrored(
@@ -77,7 +82,17 @@ def _balanced(terms: Terms, unseen: Terms, whole: bool) -> Terms:
     """Terms whose sum is known to be symmetric, exactly so, though of some it is not seen."""
     if len(unseen) == 1 and len(unseen[0].factors) == 1:  # so is it, as all the others are
         return tuple(map(exactly, terms))
-    return (together(terms) if whole else None) or in_pairs(terms)
+    pairs = in_pairs(terms)
+    if whole and (pairs is terms or not _few(pairs)):
+        return together(terms) or pairs
+    return pairs
+
+
+def _few(terms: Terms) -> bool:
+    """Whether terms store far fewer entries than the array that they are written to."""
+    entries = prod(size(axis) for axis in terms[0].out + terms[0].into)
+    factors = (factor for term in terms for factor in term.factors)
+    return SPARSE * stored_size(factors) <= entries
 
 
 class _Expressions:

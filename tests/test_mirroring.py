@@ -138,6 +138,32 @@ def test_terms_that_are_symmetric_together_alone(function, structured):
     np.testing.assert_allclose(found, jax.hessian(function)(x), atol=1e-12)
 
 
+def rosenbrock(x):
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def lagged(x):
+    return (jnp.tanh(x[5:]) * jnp.exp(x[:-5]) * x[2:-3]).sum()
+
+
+def neighbours(x):
+    grid = x.reshape(10, 30)
+    return (jnp.tanh(grid[1:, :-1]) * jnp.exp(grid[:-1, 1:])).sum()
+
+
+@pytest.mark.parametrize("function", [rosenbrock, lagged, neighbours])
+def test_shifts_are_paired_with_the_opposite_ones(function):
+    """Few entries: they are compared, not the whole array with its mirror image."""
+    x = drawn(300).astype(jnp.float32)
+    program = jax.jit(hessian(function))
+    assert "cond" not in str(jax.make_jaxpr(program)(x))
+    found = program.lower(x).compile(OPTIMIZED)(x)
+    np.testing.assert_array_equal(found, found.T)
+    wide = x.astype(float)
+    np.testing.assert_allclose(found, jax.hessian(function)(wide), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(program(wide), jax.hessian(function)(wide), rtol=1e-11, atol=1e-11)
+
+
 def test_a_vector_valued_function_keeps_its_own_axes():
     """Its second derivatives are no square matrix, and nothing is turned."""
 
