@@ -242,11 +242,15 @@ def _one_application(factors: Sequence[Factor], coefficients: Sequence[complex])
 
 
 def _sum_of(parts: Sequence[tuple[Node, complex]]) -> Node:
-    """A sum of arrays of one shape times numbers."""
+    """A sum of arrays times numbers, in the digits of the first: all lie alike."""
     if [coefficient for _, coefficient in parts] == [1]:
         return parts[0][0]
-    axes = fresh_axes(parts[0][0].shape)
-    factors = [Factor(node, labels_of(axes)) for node, _ in parts]
+    shape = parts[0][0].shape
+    labels = labels_of(fresh_axes(shape))
+    nodes = (
+        node if node.shape == shape else Reshape(shape, node.itemsize, (node,)) for node, _ in parts
+    )
+    factors = [Factor(node, labels) for node in nodes]
     return add_factors(factors, [coefficient for _, coefficient in parts]).node
 
 

@@ -12,6 +12,7 @@ from jax import lax
 
 from layouts.applying import applied, matrix
 from layouts.beforehand import left_to_run
+from layouts.gates import Gates, closed, gates_of
 from layouts.mesh.sharding import split_of
 from layouts.mesh.ways import columns_from
 from layouts.nodes import (
@@ -73,6 +74,7 @@ def evaluate(
     matrices: dict[tuple, Sequence[jax.Array]] = {}
     columns = _columns(ordered)
     left = left_to_run(ordered, place, residuals)
+    gates: list[Gates] = []
     for node in ordered:
         operands = [values[place[id(operand)]] for operand in node.operands]
         if len(values) in left:
@@ -98,6 +100,9 @@ def evaluate(
             values.append(matrix(node, together, matrices, *split))
         else:
             values.append(_LOWERINGS[type(node)](node, operands))
+        gates.append(gates_of(node, [gates[place[id(one)]] for one in node.operands], values[-1]))
+        if isinstance(node, Contract) and len(operands) == 2:
+            values[-1] = closed(values[-1], gates[-1])
         for sharding in (shardings or {}).get(len(values) - 1, ()):
             values[-1] = lax.with_sharding_constraint(values[-1], sharding)
     return [values[place[id(root)]] for root in roots]

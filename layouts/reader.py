@@ -143,10 +143,10 @@ class _Reader:
         """The name of an array that is one of the user's own."""
         return next((name for array, name in self.named if array is value), None)
 
-    def leaf(self, value: jax.Array, name: str | None) -> Leaf:
+    def leaf(self, value: jax.Array, name: str | None, gate: bool = False) -> Leaf:
         """Register a residual, once for each array."""
         if id(value) not in self.leaves:
-            leaf = Leaf(value.shape, value.dtype.itemsize, (), len(self.residuals), name)
+            leaf = Leaf(value.shape, value.dtype.itemsize, (), len(self.residuals), name, gate)
             self.leaves[id(value)] = leaf
             self.graph.leaves.append(leaf)
             self.residuals.append(value)

@@ -35,6 +35,11 @@ FOUND = {
         "lax.scan(lambda c, t: (c * (0.3 + 0.5j) + t, c), 0j, v0)[1] * 1j",
         "jnp.fft.irfft(v1[:3], n=5)",
     ),
+    "a solve by what is repeated, its two sides in other digits": (
+        "jnp.repeat(v0[:, None], 2, axis=0)",
+        "4 * jnp.eye(10) + jnp.tril(v1 @ v1.T)",
+        "lax.linalg.triangular_solve(v2, v1, left_side=True, lower=True)",
+    ),
 }
 
 

@@ -49,15 +49,22 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Leaf(Node):
-    """A residual: the array at `index` among those handed to the evaluator."""
+    """A residual: the array at `index` among those handed to the evaluator.
+
+    Attributes:
+        index: its place.
+        name: what formulas call it.
+        gate: whether its entries are 0 and 1, and a 0 drops what it meets, be that NaN.
+    """
 
     index: int = 0
     name: str | None = None
+    gate: bool = False
 
     @property
     def signature(self) -> tuple:
-        """A leaf is known by its place among the residuals."""
-        return (Leaf, self.index)
+        """A leaf is known by its place among the residuals, and by what it does to others."""
+        return (Leaf, self.index, self.gate)
 
 
 @dataclass(frozen=True, eq=False)

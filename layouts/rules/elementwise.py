@@ -30,11 +30,13 @@ def _scaled(equation: Equation, position: int, coefficient: complex) -> Terms:
     return (Term(axes, into, (), coefficient),)
 
 
-def _weighted(equation: Equation, position: int, weight: jax.Array, name: str | None) -> Terms:
+def _weighted(
+    equation: Equation, position: int, weight: jax.Array, name: str | None, gate: bool = False
+) -> Terms:
     """`out = r ⊙ x`."""
     axes = fresh_axes(equation.out.shape)
     into = _narrow(axes, equation.operands[position].shape)
-    factor = equation.factor(_narrow(axes, weight.shape), weight, name)
+    factor = equation.factor(_narrow(axes, weight.shape), weight, name, gate)
     return (Term(axes, into, (factor,)),)
 
 
@@ -107,12 +109,12 @@ def div(equation: Equation) -> dict[int, Terms]:
 
 
 def select_n(equation: Equation) -> dict[int, Terms]:
-    """`out = x_which`: each case times the mask of where it is taken."""
+    """`out = x_which`: each case behind a gate, open where it is taken."""
     which = equation.operands[0].value
     assert which is not None
     jacobians = {}
     for position, operand in enumerate(equation.operands):
         if position > 0 and operand.linear:
-            mask = (which == (position - 1)).astype(operand.dtype)
-            jacobians[position] = _weighted(equation, position, mask, None)
+            taken = (which == (position - 1)).astype(operand.dtype)
+            jacobians[position] = _weighted(equation, position, taken, None, gate=True)
     return jacobians

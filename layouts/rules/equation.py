@@ -71,7 +71,7 @@ class Equation:
     params: Mapping[str, Any]
     operands: tuple[Operand, ...]
     outs: tuple[Operand, ...]
-    leaf: Callable[[jax.Array, str | None], Leaf]
+    leaf: Callable[..., Leaf]
     apply: Callable[..., Sequence[jax.Array]]
     directions: tuple[str, ...] = ("push", "pull")
     work: tuple[int, int] = (0, 0)
@@ -88,14 +88,14 @@ class Equation:
         """The positions of the linear operands."""
         return [n for n, operand in enumerate(self.operands) if operand.linear]
 
-    def factor(self, axes: Axes, value: jax.Array, name: str | None) -> Factor:
+    def factor(self, axes: Axes, value: jax.Array, name: str | None, gate: bool = False) -> Factor:
         """A residual as a factor: its axes of size one carry no label and are squeezed away.
 
         One that repeats a number is that number, which carries none.
         """
         if id(value) in self.numbers:
             return Factor(self.leaf(self.numbers[id(value)], name), ())
-        leaf = self.leaf(value, name)
+        leaf = self.leaf(value, name, gate)
         shape = tuple(extent for extent in leaf.shape if extent != 1)
         node = leaf if shape == leaf.shape else Reshape(shape, leaf.itemsize, (leaf,))
         return Factor(node, labels_of(axes))
