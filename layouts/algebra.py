@@ -9,7 +9,7 @@ from math import prod
 
 from layouts.axes import Axis, Label, Unifier, fresh_axes, labels_of, size, sizes
 from layouts.composing import compose_terms
-from layouts.following import placed
+from layouts.following import placed, read_by_label
 from layouts.nodes import Add, Apply, Identity, Map, Mask, Node, Pattern, RealPart, Reshape, Write
 from layouts.products import matrix_of, one_way, product
 from layouts.selection import Selection
@@ -264,7 +264,7 @@ def write(terms: Terms, shape: Sequence[int], itemsize: int) -> Node:
     if any(extent == 0 for extent in shape):
         terms = ()
     operands, patterns = [], []
-    for term in map(placed, terms):
+    for term in map(read_by_label, map(placed, terms)):
         value = product(term)
         number = {label: n for n, label in enumerate(term.labels)}
         operands += [] if value is None else [value.node]

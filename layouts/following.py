@@ -94,6 +94,20 @@ def placed(term: Term) -> Term:
     return replace(term, factors=tuple(factors), selections=tuple(selections))
 
 
+def read_by_label(term: Term) -> Term:
+    """The same term with its factors read where selections look them up.
+
+    `a[i] b[k] δ[k,S[i]]` is `(a[i] b[S[i]]) δ[k,S[i]]`: a vector, where a matrix was multiplied.
+    """
+    factors, sides = list(term.factors), _sides(term)
+    for s in term.selections:
+        known = {label for factor in factors for label in factor.labels}
+        wanted = s.table is not None or not known.isdisjoint(s.labels)
+        if wanted and sides.issuperset(s.labels):
+            factors = [_take(f, s) if s.place in f.labels else f for f in factors]
+    return replace(term, factors=tuple(factors))
+
+
 def _sides(term: Term) -> set[Label]:
     return {*labels_of(term.out), *labels_of(term.into)}
 

@@ -22,10 +22,11 @@ from layouts.selection import moves_back
 
 # Measured on CPUs: placing is worth it where so many zeros stand for each entry, in arrays of at
 # most SMALL entries and in larger ones, counted for each of several terms, as masks test them all
-# each time. Fewer do in large arrays where a mask tests slowly (up to ten times), and fewer still
-# for several terms whose entries stand in runs.
-LEAST, SMALL = 2**12, 2**18
-ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_RUNS = 64, 600, 16
+# each time. Waking a thread for the masks of a small one takes as long as so many zeros MORE. Fewer
+# do where a mask tests slowly (up to ten times), and fewer still for several terms whose entries
+# stand in runs.
+LEAST, SMALL, MORE = 2**12, 2**18, 2**17
+ZEROS_IN_SMALL, ZEROS_IN_LARGE, ZEROS_BESIDE_SLOW, ZEROS_BESIDE_RUNS = 200, 600, 64, 16
 
 # What XLA runs at once on CPUs has fewer operations than this; and so many zeros for each entry and
 # term make a table of where entries come from worth it.
@@ -45,8 +46,8 @@ def placed(parts: Sequence[Part]) -> jax.Array | None:
         return None
     if not all(map(_listed, parts)):
         return None
-    if _worth_looking_up(parts):
-        return _looked_up(_joined(parts))
+    if _worth_looking_up(parts) and (found := _looked_up(_joined(parts))) is not None:
+        return found
     return _added_up(_joined(parts)) if _worth_placing(parts) else None
 
 
@@ -58,8 +59,12 @@ def _worth_placing(parts: Sequence[Part]) -> bool:
     if len(parts) > 1 and all(map(_runs, parts)):
         return ZEROS_BESIDE_RUNS * max(counts) <= whole
     slow = len(parts) > 1 and any(map(_slowly_tested, parts))
-    zeros = ZEROS_IN_SMALL if whole <= SMALL or slow else ZEROS_IN_LARGE
-    return zeros * sum(counts) <= whole * len(parts)
+    tested, entries = whole * len(parts), sum(counts)
+    if slow:
+        return ZEROS_BESIDE_SLOW * entries <= tested
+    if whole <= SMALL:
+        return ZEROS_IN_SMALL * entries <= tested + MORE
+    return ZEROS_IN_LARGE * entries <= tested
 
 
 def _worth_looking_up(parts: Sequence[Part]) -> bool:
@@ -130,8 +135,11 @@ def _as_one_axis(places: Sequence[Any], shape: Sequence[int], group: Sequence[in
     return where(inside, total, prod(extents)).astype(np.int32)
 
 
-def _looked_up(parts: Sequence[Part]) -> jax.Array:
-    """The sum of terms, each entry looked up among a zero and theirs."""
+def _looked_up(parts: Sequence[Part]) -> jax.Array | None:
+    """The sum of terms, each entry looked up among a zero and theirs.
+
+    None where terms meet, and to add what is looked up for each would take a thread to wake.
+    """
     shape = parts[0].shape
     tables: list[np.ndarray] = []
     found, count = [jnp.zeros(1, bool)], 1
@@ -147,6 +155,8 @@ def _looked_up(parts: Sequence[Part]) -> jax.Array:
             tables[free] = tables[free] + places
         found.append(jnp.ravel(entries))
         count += entries.size
+    if len(tables) > 1 and prod(shape) >= AT_ONCE:
+        return None
     known = jnp.concatenate(found)
     return reduce(operator.add, (known.at[table].get(mode="promise_in_bounds") for table in tables))
 

@@ -192,11 +192,14 @@ def relation(
         places = lax.broadcasted_iota(np.int32, shape, 0)
         return places == lax.expand_dims(table, (0,)).astype(np.int32)
     if known and prod(shape) <= SMALL:
-        places, labels = np.indices(shape, np.int32)
-    else:
-        places, labels = (lax.broadcasted_iota(np.int32, shape, axis) for axis in (0, 1))
-    holds = places == mask.start + mask.step * labels
-    first, last = mask.window
-    if (first, last) != (0, shape[1]):
-        holds = holds & (labels >= first) & (labels < last)
-    return jnp.asarray(holds)
+        return jnp.asarray(np.arange(shape[0])[:, None] == _told(mask, shape[1]))
+    places, labels = (lax.broadcasted_iota(np.int32, shape, axis) for axis in (0, 1))
+    plain = (mask.start, mask.step, mask.window) == (0, 1, (0, shape[1]))
+    return places == (labels if plain else jnp.asarray(_told(mask, shape[1]))[None])
+
+
+def _told(mask: Mask, count: int) -> np.ndarray:
+    """The place of each label, or none: listed, so that no entry has to be reckoned with."""
+    labels = np.arange(count)
+    inside = (labels >= mask.window[0]) & (labels < mask.window[1])
+    return np.where(inside, mask.start + mask.step * labels, -1).astype(np.int32)

@@ -16,22 +16,21 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # set before the first compilation, and inherited by processes that a test starts.
 jax.config.update("jax_disable_most_optimizations", True)
 if jax.__version_info__ < (0, 11):
-    # The older emitters of fused loops compile in a third of the time. A small program split in
-    # parts, to compile them side by side, takes a fifth more than whole.
+    # The older emitters of fused loops, which newer JAX has no more, compile in a third of the
+    # time. A small program split in parts, to compile them side by side, takes a fifth more.
     SOONER = (
         "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters "
         "--xla_cpu_parallel_codegen_split_count=1"
     )
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {SOONER}".strip()
-else:
-    # Newer JAX has them no more. There what one process has compiled the others read, and so does
-    # a module whose cache was cleared. The first makes the folder and takes it away in the end.
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        COMPILED = tempfile.TemporaryDirectory(prefix="layouts-compiled-")
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+# What one process has compiled the others read, and so does a module whose cache was cleared. The
+# first process makes the folder and takes it away in the end.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="layouts-compiled-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 # The first example of a test compiles, so that a time limit for each would measure the machine.
 hypothesis.settings.register_profile("layouts", deadline=None, derandomize=True)

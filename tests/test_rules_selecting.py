@@ -353,3 +353,17 @@ def test_promised_indices_that_lie_outside_are_dropped_as_in_reverse():
 
     x = jnp.arange(5.0)
     np.testing.assert_allclose(layouts.jacobian(function)(x), jax.jacrev(function)(x))
+
+
+def test_weights_are_read_where_entries_are_looked_up():
+    """`sin(x)[i] · x[i]`: what stands at the place is read for each label, no matrix multiplied."""
+    rng = np.random.default_rng(1)
+    x, places = jnp.asarray(rng.normal(size=40)), jnp.asarray(rng.integers(0, 40, 30))
+
+    def function(x, places):
+        return jnp.sin(x)[places] * x[places]
+
+    found = layouts.jacobian(function)
+    np.testing.assert_allclose(found(x, places), jax.jacrev(function)(x, places), atol=1e-14)
+    program = str(jax.make_jaxpr(found)(x, places))
+    assert "f64[30,40] = mul" not in program and "f64[40,30] = mul" not in program
