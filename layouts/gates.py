@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from layouts.nodes import Add, Contract, Leaf, Node, Reshape
+from layouts.nodes import Add, Contract, Leaf, Node, Reshape, Take
 from layouts.nodes.arrays import Indices
 from layouts.parts import expand
 
@@ -37,8 +37,9 @@ OPEN = Gates()
 
 def gates_of(node: Node, operands: Sequence[Gates], value: jax.Array) -> Gates:
     """The gates of a node's value, from those of its operands."""
-    moved = isinstance(node, Reshape) or (isinstance(node, Contract) and not node.summed)
-    if (isinstance(node, Leaf) and node.gate) or (moved and all(one.alone for one in operands)):
+    moved = isinstance(node, Reshape | Take) or (isinstance(node, Contract) and not node.summed)
+    read = operands[:1] if isinstance(node, Take) else operands  # the rest are tables
+    if (isinstance(node, Leaf) and node.gate) or (moved and all(one.alone for one in read)):
         return Gates(((value, tuple(range(value.ndim))),), alone=True)
     if not any(one.found for one in operands):
         return OPEN

@@ -25,6 +25,7 @@ FUNCTIONS = {
     "weights, then units": lambda x: A @ jnp.sqrt(jax.nn.relu(x)),
     "the length of dead units": lambda x: _length(jax.nn.relu(x - CLOSED)),
     "lengths of columns": lambda x: jnp.linalg.norm(jax.nn.relu(x.reshape(3, 2) - 1), axis=0),
+    "units that are looked up": lambda x: jnp.sqrt(jax.nn.relu(x))[jnp.asarray([4, 2, 2])] * x[:3],
     "pooled": lambda x: jnp.sqrt(jax.nn.relu(x).reshape(3, 2).max(1)),
     "distances": lambda x: jnp.where(jnp.eye(6) > 0, 0, jnp.sqrt(jnp.square(x[:, None] - x[None]))),
     "forces": lambda x: jnp.where(jnp.eye(6) > 0, 0, 1 / (x[:, None] - x[None])).sum(1),
